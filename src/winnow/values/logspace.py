@@ -1,0 +1,37 @@
+"""Arithmetic on natural logarithms of weights. An empty sum is -inf, and -inf stays -inf without a warning."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp, xlogy
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+def log_normalise(log_weight: ArrayLike, axis: int = -1) -> FloatArray:
+    """Shift log weights so that their exponentials sum to one along ``axis``.
+
+    Raises
+    ------
+    ValueError
+        When all weights are zero (all logs -inf): there is nothing to normalise.
+    """
+    log_weight = np.asarray(log_weight, dtype=np.float64)
+    total = np.asarray(logsumexp(log_weight, axis=axis, keepdims=True))
+    if not np.all(np.isfinite(total)):
+        raise ValueError("cannot normalise: the weights sum to zero or to infinity")
+    return np.asarray(log_weight - total, dtype=np.float64)
+
+
+def log_mean_exp(log_weight: ArrayLike) -> float:
+    """log of the mean of the weights; the evidence estimate of a set of particles."""
+    log_weight = np.asarray(log_weight, dtype=np.float64)
+    return float(logsumexp(log_weight)) - float(np.log(log_weight.size))
+
+
+def entropy(log_prob: ArrayLike, axis: int = -1) -> FloatArray:
+    """Shannon entropy in nats of normalised log-probabilities along ``axis``; 0 log 0 counts as 0."""
+    p = np.exp(np.asarray(log_prob, dtype=np.float64))
+    return np.asarray(-xlogy(p, p).sum(axis=axis), dtype=np.float64)
