@@ -1,0 +1,87 @@
+"""The template of one query/answer pair, and what an answer must not contain to be put into it.
+
+Text written by the model cannot end the evaluator's prompt early or add a verdict of its own: an answer that holds the
+evaluator's question, opens another pair, or holds a token with which the model ends a text is cut there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from winnow.ports.requests import Codec
+from winnow.values.errors import InputError, nearest
+
+FIELD = re.compile(r"\{(\w+)\}")
+LINE_END = r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
+
+
+class Cut(NamedTuple):
+    """An answer up to the first thing that does not belong into one, and whether there was such a thing."""
+
+    text: str
+    was_cut: bool
+
+
+class Template:
+    """A pair's template with the fields ``{query}`` and ``{answer}``; any other brace stands for itself.
+
+    Raises
+    ------
+    InputError
+        When there is no ``{answer}``, a field is named twice, or a field has another name (with the nearest one).
+    """
+
+    def __init__(self, text: str) -> None:
+        fields = FIELD.findall(text)
+        for name in fields:
+            if name not in ("query", "answer"):
+                raise InputError(
+                    f"has no field {{{name}}}", where=f"pair {text!r}", remedy=nearest(name, ["query", "answer"])
+                )
+        if fields.count("answer") != 1 or fields.count("query") > 1:
+            raise InputError("must hold {answer} once and {query} at most once", where=f"pair {text!r}")
+        self.text = text
+        before, after = text.split("{answer}")
+        self._before, self._after = before, after
+        literals = FIELD.sub("\0", before).split("\0")
+        self.labels = tuple(label for label in (part.strip() for part in literals) if label)
+
+    def fill(self, query: str, answer: str) -> str:
+        """The whole pair; nothing inside query or answer is taken for a field."""
+        return self._before.replace("{query}", query) + answer + self._after.replace("{query}", query)
+
+    @property
+    def space(self) -> str:
+        """The white space right before the answer."""
+        return self._before[len(self._before.rstrip()) :]
+
+    def lead(self, query: str) -> str:
+        """The pair up to its answer, without the white space right before it."""
+        return (self._before[: -len(self.space)] if self.space else self._before).replace("{query}", query)
+
+
+class Guard:
+    """Cuts answers: at ``question``, at a line that opens with one of the template's labels, at an end token."""
+
+    def __init__(self, question: str, template: Template, codec: Codec | None = None) -> None:
+        # white space inside the question may be any, and a question of three words is known without its last mark
+        bare = question.strip()
+        words = (bare.rstrip("?!.: ") if len(bare.split()) >= 3 else bare).split()
+        patterns = [r"\s+".join(map(re.escape, words))] if words else []
+        patterns += [LINE_END + r"\s*" + r"\s+".join(map(re.escape, label.split())) for label in template.labels]
+        self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
+        self._codec = codec
+        self._ends = frozenset(t for t in codec.end_tokens if not codec.decode([t])) if codec else frozenset()
+        self._usual = self._count("")
+
+    def cut(self, answer: str) -> Cut:
+        """The answer up to the first thing that does not belong into it."""
+        found = self._pattern.search(answer) if self._pattern else None
+        text = answer[: found.start()].rstrip() if found else answer
+        if self._ends and self._count(text) > self._usual:
+            return Cut("", True)
+        return Cut(text, found is not None)
+
+    def _count(self, text: str) -> int:
+        return sum(token in self._ends for token in self._codec.encode(text)) if self._ends and self._codec else 0
