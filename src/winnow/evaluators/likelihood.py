@@ -10,8 +10,18 @@ import numpy as np
 
 from winnow.evaluators.spec import PAIR, Setting, check_names, need_model
 from winnow.evaluators.template import Template
-from winnow.ports.requests import Evaluate, Item, LanguageModel, LogProb, LogProbs, Message, Prompt, Request
-from winnow.ports.requests import Scores, require
+from winnow.ports.requests import (
+    Evaluate,
+    Item,
+    LanguageModel,
+    LogProb,
+    LogProbs,
+    Message,
+    Prompt,
+    Request,
+    Scores,
+    require,
+)
 
 
 class Likelihood:

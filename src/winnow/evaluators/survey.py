@@ -107,7 +107,7 @@ class Survey:
         num = len(self.words)
         self._orders = [self.words[i:] + self.words[:i] for i in range(num if permute else 1)]
         self._guard = Guard(self.question, self.template, model.codec)
-        self._variants: Variants = variants(self.words, model.codec, "" if model.chat else self.question)
+        self._variants: Variants = variants(self.words, model.codec, self.question)
 
     @property
     def identity(self) -> str:

@@ -71,7 +71,7 @@ class Guard:
         patterns = [r"\s+".join(map(re.escape, words))] if words else []
         patterns += [LINE_END + r"\s*" + r"\s+".join(map(re.escape, label.split())) for label in template.labels]
         self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
-        self._codec = codec
+        self._codec, self._lead = codec, bare  # never encoded alone: some texts have no tokens of their own
         self._ends = frozenset(t for t in codec.end_tokens if not codec.decode([t])) if codec else frozenset()
         self._usual = self._count("")
 
@@ -84,4 +84,8 @@ class Guard:
         return Cut(text, found is not None)
 
     def _count(self, text: str) -> int:
-        return sum(token in self._ends for token in self._codec.encode(text)) if self._ends and self._codec else 0
+        return (
+            sum(token in self._ends for token in self._codec.encode(f"{self._lead} {text}"))
+            if self._ends and self._codec
+            else 0
+        )
