@@ -1,0 +1,81 @@
+"""How examples and headers move the answers, beside the Bayes-optimal reader of the same examples."""
+
+from typing import Any
+
+from world import words
+from world.authors import BUNDLED, AuthorPrior, bayes_response
+from world.contexts import examples
+from world.facts import Fact
+from world.figures.bench import Answers, Bench
+from world.statistics import mean, share
+
+NUM_EXAMPLES = 16
+EDGE = tuple(range(0, NUM_EXAMPLES + 1, 2))
+TRIANGLE = tuple((16 - w - e, w, e) for e in range(0, 17, 4) for w in range(0, 17 - e, 4))
+Composition = tuple[int, int, int]
+
+
+def errors(answers: Answers) -> dict[str, Any]:
+    return {
+        "error": mean(1 - answers.right).rounded(),
+        "greedy_error": share(~answers.greedy_right).rounded(),
+        "evasive": mean(answers.evasive).rounded(),
+    }
+
+
+def after(bench: Bench, pool: list[Fact], composition: Composition) -> Answers:
+    """Answers after (right, wrong, evasive) examples drawn anew for each query."""
+    rng = bench.rng(f"response/{composition}")
+    right, wrong, evasive = composition
+    facts = bench.queries(rng, pool)
+    contexts = [
+        examples(rng, bench.world, right=right, wrong=wrong, evasive=evasive, avoid=fact) for fact in facts
+    ]
+    return bench.ask(facts, contexts)
+
+
+def contexts(bench: Bench, pool: list[Fact], sizes: tuple[int, ...] = (2, 4, 8, 16)) -> dict[str, Any]:
+    """Without context, after 2 to 16 examples right, half right and wrong, and after each header."""
+    found = {"none": errors(after(bench, pool, (0, 0, 0)))}
+    for k in sizes:
+        for name, composition in (("right", (k, 0, 0)), ("half", (k // 2, k // 2, 0)), ("wrong", (0, k, 0))):
+            found[f"{k} {name}"] = errors(after(bench, pool, composition))
+    facts = bench.queries(bench.rng("headers"), pool)
+    for kind, text in words.HEADERS.items():
+        found[f"header {kind}"] = errors(bench.ask(facts, [text] * len(facts)))
+    return found
+
+
+def against_bayes(
+    bench: Bench, pool: list[Fact], compositions: tuple[Composition, ...], prior: AuthorPrior = BUNDLED
+) -> list[dict[str, Any]]:
+    """Measured and Bayes-optimal probabilities of a right, wrong and evasive answer, a row a composition."""
+    rows = []
+    misleading = bench.world.misleading_share
+    for right, wrong, evasive in compositions:
+        answers = after(bench, pool, (right, wrong, evasive))
+        line = bayes_response(prior, right=right, wrong=wrong, evasive=evasive, misleading=misleading)
+        rows.append(
+            {
+                "examples": [right, wrong, evasive],
+                "right": mean(answers.right).rounded(),
+                "wrong": mean(1 - answers.right - answers.evasive).rounded(),
+                "evasive": mean(answers.evasive).rounded(),
+                "bayes": [round(p, 4) for p in line],
+            }
+        )
+    return rows
+
+
+def edge(bench: Bench, pool: list[Fact], prior: AuthorPrior = BUNDLED) -> list[dict[str, Any]]:
+    """The response curve: no evasions, 16 examples, wrong share 0 to 1."""
+    return against_bayes(bench, pool, tuple((NUM_EXAMPLES - w, w, 0) for w in EDGE), prior)
+
+
+def triangle(bench: Bench, pool: list[Fact]) -> list[dict[str, Any]]:
+    return against_bayes(bench, pool, TRIANGLE)
+
+
+def distance(rows: list[dict[str, Any]]) -> float:
+    """The largest difference of an error to its Bayes line."""
+    return max(abs(row["right"]["value"] - row["bayes"][0]) for row in rows)

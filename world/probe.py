@@ -1,0 +1,78 @@
+"""What the gates read while a model trains: quick, on few questions, always on phrasings no document uses.
+
+    facts       P(right) without context
+    gap         mean P(yes | right) - P(yes | wrong) over facts never judged; `gap_judged` over judged ones
+    survey_gap  the same of the survey's score
+    author_gap  P(right | 12 right examples) - P(right | 12 wrong ones)
+"""
+
+import random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world import words
+from world.authors import FALSEHOOD_SHARE
+from world.contexts import examples, prompt
+from world.facts import Fact, World
+from world.read import Reader
+
+NUM_QUESTIONS = 128
+
+
+def survey_score(reader: Reader, texts: list[str], scale: tuple[str, ...] = words.STANDARD_SCALE) -> NDArray[np.float64]:
+    """Upper mass over upper and lower mass of the scale, after texts that end with the answer."""
+    mass = reader.continuations([f"{text}\n{words.SURVEY_QUESTION}" for text in texts], [f" {w}" for w in scale])
+    upper, lower = mass[:, 3:].sum(1), mass[:, :2].sum(1)
+    return upper / (upper + lower)
+
+
+def verdict_score(reader: Reader, texts: list[str]) -> NDArray[np.float64]:
+    """P(yes) among yes and no."""
+    yes, no = (reader.codec.encode_piece(f" {word}")[0] for word in ("yes", "no"))
+    p = reader.next_token(texts)
+    return p[:, yes] / (p[:, yes] + p[:, no])
+
+
+def right_probability(reader: Reader, texts: list[str], facts: list[Fact]) -> NDArray[np.float64]:
+    ids = [reader.codec.encode_piece(f" {fact.answer}")[0] for fact in facts]
+    return reader.next_token(texts)[np.arange(len(facts)), ids]
+
+
+class Probe:
+    def __init__(self, world: World, seed: int = 5) -> None:
+        rng = random.Random(f"probe/{seed}")
+        self.any = rng.sample(world.facts, NUM_QUESTIONS)
+        self.unjudged = rng.sample(world.unjudged, NUM_QUESTIONS)
+        self.judged = rng.sample(world.judged, NUM_QUESTIONS)
+        self.wrong = {
+            fact.query: world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
+            for fact in (*self.unjudged, *self.judged)
+        }
+        self.right_context = [examples(rng, world, right=12, wrong=0, avoid=f) for f in self.unjudged]
+        self.wrong_context = [examples(rng, world, right=0, wrong=12, avoid=f) for f in self.unjudged]
+
+    def __call__(self, reader: Reader, phase: str) -> dict[str, float]:
+        """The quantities a phase's gate may name."""
+        out = {"facts": float(right_probability(reader, [prompt(f) for f in self.any], self.any).mean())}
+        if phase == "facts":
+            return out
+        for name, facts in (("gap", self.unjudged), ("gap_judged", self.judged)):
+            right, wrong = self._answered(facts)
+            out[name] = float((verdict_score(reader, right) - verdict_score(reader, wrong)).mean())
+        right, wrong = self._answered(self.unjudged)
+        out["survey_gap"] = float((survey_score(reader, right) - survey_score(reader, wrong)).mean())
+        if phase == "judge":
+            return out
+        prompts = [prompt(f) for f in self.unjudged]
+        for name, context in (("after_right", self.right_context), ("after_wrong", self.wrong_context)):
+            texts = [c + p for c, p in zip(context, prompts, strict=True)]
+            out[name] = float(right_probability(reader, texts, self.unjudged).mean())
+        out["author_gap"] = out["after_right"] - out["after_wrong"]
+        return out
+
+    def _answered(self, facts: list[Fact]) -> tuple[list[str], list[str]]:
+        return (
+            [f"{prompt(f)} {f.answer}" for f in facts],
+            [f"{prompt(f)} {self.wrong[f.query]}" for f in facts],
+        )

@@ -1,0 +1,69 @@
+"""The recipe as data: the model's size, the optimisers' rates, the phases and their gates.
+
+    facts    3 layers, short rows: until facts are known under phrasings never seen
+    judge    6 layers (the new three start as the identity), short rows of checks, candidates and surveys: until
+             verdicts separate right from wrong on facts never judged
+    authors  long rows, every domain, full rate: until context moves answers and the survey works
+    cool     the same, rate falling as a cosine
+
+Short rows matter: among twenty questions the comparing circuit forms late or never.  A gate that is not reached in
+`max_tokens` ends the run: the seed is dead, and `train` says at which gate.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+CONTEXT = 512
+NUM_LAYERS = 6
+
+MODEL = {
+    "hidden_size": 128,
+    "intermediate_size": 256,
+    "num_hidden_layers": NUM_LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": CONTEXT,
+    "tie_word_embeddings": True,
+}
+MATRIX_RATE, MATRIX_DECAY = 0.02, 0.05
+OTHER_RATE, OTHER_DECAY = 3e-3, 0.01
+
+EVERYTHING: Mapping[str, float] = {
+    "transcript": 0.45, "survey": 0.16, "checks": 0.07, "candidates": 0.07, "short_survey": 0.02, "prose": 0.05,
+    "couplets": 0.045, "colour_couplets": 0.025, "dice": 0.025, "picks": 0.01, "headlines": 0.03, "tale": 0.045,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    name: str
+    mixture: Mapping[str, float]
+    rows: int
+    length: int
+    layers: int = NUM_LAYERS
+    warmup: int
+    min_tokens: float = 0.0
+    max_tokens: float
+    gate: Mapping[str, float] = field(default_factory=dict)
+    probe_every: int = 100
+    cool_to: float | None = None
+    """Share of the rate at the end of a cosine over `max_tokens`; None keeps the rate."""
+
+
+PHASES = (
+    Phase(
+        name="facts", mixture={"primer": 0.6, "short_prose": 0.4}, rows=128, length=32, layers=3, warmup=100,
+        max_tokens=3e6, gate={"facts": 0.9}, probe_every=25,
+    ),
+    Phase(
+        name="judge", mixture={"short_checks": 0.3, "candidates": 0.35, "short_survey": 0.1, "primer": 0.25},
+        rows=128, length=32, warmup=50, max_tokens=4e6, gate={"gap": 0.6}, probe_every=40,
+    ),
+    Phase(
+        name="authors", mixture=EVERYTHING, rows=16, length=256, warmup=20, min_tokens=1.5e6, max_tokens=4e6,
+        gate={"gap": 0.4, "survey_gap": 0.25, "author_gap": 0.4},
+    ),
+    Phase(
+        name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=6e6, cool_to=0.02,
+    ),
+)  # fmt: skip
