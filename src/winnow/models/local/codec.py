@@ -1,0 +1,152 @@
+"""A transformers tokenizer as a codec: the one place of a local model where text and tokens meet.
+
+A text prompt is encoded as it stands with whatever the tokenizer puts before a text; special tokens written out in it
+count as such. Chat messages go through the model's own template, ready for the assistant's turn; when the last message is
+the assistant's own, it is left open to be continued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from winnow.ports.requests import Message, Prompt
+from winnow.values.errors import CapabilityError, InputError
+
+ANCHOR = 8  # tokens of the prompt that are decoded together with what follows, so that spaces come out as written
+
+
+class TransformersCodec:
+    """Text to tokens and back.
+
+    Parameters
+    ----------
+    tokenizer : a transformers tokenizer.
+    name : the model's, for errors.
+    vocabulary_size : of the model's output, which may exceed the tokenizer's.
+    end_tokens : tokens with which the model ends a text.
+    """
+
+    def __init__(self, tokenizer: Any, *, name: str, vocabulary_size: int, end_tokens: tuple[int, ...]) -> None:
+        self._tokenizer, self._name = tokenizer, name
+        self._size, self._ends = vocabulary_size, end_tokens
+        self._backend = getattr(tokenizer, "backend_tokenizer", None)
+        self._unknown: int | None = tokenizer.unk_token_id
+        self._special = frozenset(tokenizer.all_special_ids) - {self._unknown}
+        self._start = next(
+            (t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id, *end_tokens) if t is not None), None
+        )
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self._size
+
+    @property
+    def end_tokens(self) -> tuple[int, ...]:
+        return self._ends
+
+    @property
+    def chat(self) -> bool:
+        """Whether the tokenizer brings a chat template."""
+        return bool(self._tokenizer.chat_template)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Tokens of a prompt; never empty: a text of no tokens becomes the model's start (else end) token.
+
+        Raises
+        ------
+        InputError
+            When the tokenizer has no tokens for the text, or the chat template refuses the messages.
+        CapabilityError
+            When messages are given and there is no chat template.
+        """
+        return self.encode_all([prompt])[0]
+
+    def encode_all(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """``encode`` for many prompts at once."""
+        return [self._checked(row, prompt) for row, prompt in zip(self._rows(prompts), prompts, strict=True)]
+
+    def encode_continuations(
+        self, prompts: Sequence[Prompt], continuations: Sequence[Sequence[str]]
+    ) -> tuple[list[list[int]], list[list[list[int] | None]]]:
+        """Prompts' tokens, and the tokens of each continuation after its prompt.
+
+        A continuation is encoded together with its prompt and split where the prompt ends; when the tokenizer joins
+        tokens across that border, it is encoded by itself. None stands for a continuation the tokenizer can only write
+        with its unknown token: the model cannot have written it.
+        """
+        heads = self.encode_all(prompts)
+        texts = [self._text(prompt) for prompt in prompts]
+        pairs = [(row, words) for row, many in enumerate(continuations) for words in many]
+        special = {row: not isinstance(prompts[row], tuple) for row in range(len(prompts))}
+        joint = self._encode_mixed([(texts[row] + words, special[row]) for row, words in pairs])
+        result: list[list[list[int] | None]] = [[] for _ in prompts]
+        for (row, words), tokens in zip(pairs, joint, strict=True):
+            head = heads[row]
+            tail = tokens[len(head) :] if tokens[: len(head)] == head else self._encode_mixed([(words, False)])[0]
+            result[row].append(None if self._unknown is not None and self._unknown in tail else tail)
+        return heads, result
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens, special tokens left out."""
+        if self._backend is not None:
+            return str(self._backend.decode(list(tokens), skip_special_tokens=True))
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def decode_after(self, prompt: Sequence[int], tokens: Sequence[int]) -> str:
+        """Text of ``tokens`` as they continue ``prompt``: the space between the two belongs to the continuation."""
+        anchor = list(prompt[-ANCHOR:])
+        before, both = self.decode(anchor), self.decode([*anchor, *tokens])
+        return both[len(before) :] if before and both.startswith(before) else self.decode(tokens)
+
+    def _rows(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        return self._encode_mixed([(self._text(prompt), not isinstance(prompt, tuple)) for prompt in prompts])
+
+    def _encode_mixed(self, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
+        rows: dict[int, list[int]] = {}
+        for special in (True, False):
+            mine = [index for index, (_, wants) in enumerate(texts) if wants is special]
+            if mine:
+                encoded = self._tokenizer(
+                    [texts[index][0] for index in mine],
+                    add_special_tokens=special,
+                    return_attention_mask=False,
+                    verbose=False,
+                )["input_ids"]
+                rows.update(zip(mine, encoded, strict=True))
+        return [self._open(list(rows[index]), texts[index][0]) for index in range(len(texts))]
+
+    def _open(self, row: list[int], text: str) -> list[int]:
+        """Drop an end token that the tokenizer put after the text."""
+        end = self._tokenizer.eos_token_id
+        return row[:-1] if row and row[-1] == end and not text.endswith(self._tokenizer.eos_token) else row
+
+    def _text(self, prompt: Prompt) -> str:
+        if isinstance(prompt, str):
+            return prompt
+        if not self.chat:
+            raise CapabilityError("has no chat template", where=self._name, remedy="give the prompt as text")
+        messages = [Message(*message)._asdict() for message in prompt]
+        resume = bool(messages) and messages[-1]["role"] == "assistant"
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=not resume, continue_final_message=resume
+                )
+            )
+        except Exception as error:  # whatever the template's author raises
+            raise InputError(f"the chat template refuses the messages: {error}", where=self._name) from None
+
+    def _checked(self, row: list[int], prompt: Prompt) -> list[int]:
+        content = [token for token in row if token not in self._special]
+        text = prompt if isinstance(prompt, str) else " ".join(message.content for message in prompt)
+        if content and self._unknown is not None and all(token == self._unknown for token in content):
+            shown = text if len(text) <= 60 else text[:57] + "..."
+            raise InputError(
+                f"its tokenizer has no tokens for {shown!r}", where=self._name, remedy="use words this model knows"
+            )
+        if not row and self._start is None:
+            raise InputError(
+                "cannot start from an empty prompt", where=self._name, remedy="give at least one token of text"
+            )
+        return row or [int(self._start or 0)]

@@ -1,0 +1,196 @@
+"""A causal language model on this machine as a backend: NextToken, Complete and LogProb.
+
+Rows of one request are answered in chunks of ``batch_size`` in order of length, and put back in the order of the request.
+Chunks never mix requests, so a request's bytes do not depend on what else was asked or on what a restart asks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from winnow.models.local.codec import TransformersCodec
+from winnow.models.local.complete import Row, Scribe, complete_rows
+from winnow.models.local.network import Network
+from winnow.models.local.sampling import draw
+from winnow.models.local.score import score_cached, score_plain
+from winnow.models.local.session import distinct, open_session
+from winnow.ports.requests import (
+    Complete,
+    Completions,
+    Cost,
+    LogProb,
+    LogProbs,
+    NextToken,
+    NextTokens,
+    Request,
+    require,
+)
+from winnow.values.errors import ContextError
+from winnow.values.random import uniforms
+
+
+class LocalModel:
+    """Answers requests with one transformers model.
+
+    Log-probabilities agree with the plain forward pass of single rows within 1e-4 (float32); the same request on the same
+    machine with the same batch size gives the same bytes. ``Cost.calls`` counts rows, ``prompt_tokens`` what was fed
+    to the model before the first drawn token (equal prompts of a chunk once), ``new_tokens`` what was drawn.
+
+    Parameters
+    ----------
+    network, codec : the model's two halves.
+    identity : what answers depend on.
+    context_length : longest row, in tokens.
+    batch_size : rows that are answered together.
+    reach : rows up to this many tokens take the cached path, longer ones the plain one.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        codec: TransformersCodec,
+        *,
+        identity: str,
+        context_length: int,
+        batch_size: int,
+        reach: int,
+    ) -> None:
+        self._network, self._codec, self._identity = network, codec, identity
+        self._context_length, self._batch_size, self._reach = context_length, batch_size, reach
+
+    @property
+    def identity(self) -> str:
+        return self._identity
+
+    @property
+    def answers(self) -> frozenset[type[Request[Any]]]:
+        return frozenset({NextToken, Complete, LogProb})
+
+    @property
+    def codec(self) -> TransformersCodec:
+        return self._codec
+
+    @property
+    def context_length(self) -> int:
+        return self._context_length
+
+    @property
+    def chat(self) -> bool:
+        return self._codec.chat
+
+    def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
+        """Replies one request after another.
+
+        Raises
+        ------
+        CapabilityError, InputError, ContextError
+            Before any work: a request of another type, a text without tokens, a row longer than the context.
+        ModelError
+            When the model's probabilities are not numbers.
+        """
+        require(self, {type(request) for request in requests})
+        prepared = [self._prepare(request) for request in requests]
+        for index, (request, ready) in enumerate(zip(requests, prepared, strict=True)):
+            with torch.inference_mode():
+                reply = self._reply(request, ready)
+            yield index, reply
+
+    def _prepare(self, request: Request[Any]) -> Any:
+        """Token rows of a request, checked against the context."""
+        if isinstance(request, NextToken):
+            rows = [request.tree.sequence(int(node)) for node in request.nodes]
+            self._fits([(len(row), 0) for row in rows])
+            return rows
+        if isinstance(request, Complete):
+            rows = self._codec.encode_all(request.prompts)
+            self._fits([(len(row), request.max_tokens) for row in rows])
+            return rows
+        logprob = cast(LogProb, request)
+        heads, tails = self._codec.encode_continuations(logprob.prompts, logprob.continuations)
+        self._fits([(len(h), max((len(t or []) for t in many), default=0)) for h, many in zip(heads, tails)])
+        return heads, tails
+
+    def _fits(self, lengths: Sequence[tuple[int, int]]) -> None:
+        for row, (prompt, more) in enumerate(lengths):
+            if prompt + more > self._context_length:
+                asked = f"{prompt} tokens and {more} more" if more else f"{prompt} tokens"
+                raise ContextError(
+                    f"prompt {row + 1} of {len(lengths)} has {asked}, the context holds {self._context_length}",
+                    where=self._network.name,
+                    remedy="shorten the prompt, use fewer examples, or lower max_tokens",
+                )
+
+    def _reply(self, request: Request[Any], ready: Any) -> Any:
+        if isinstance(request, NextToken):
+            return self._next_token(request, ready)
+        if isinstance(request, Complete):
+            return self._complete(request, ready)
+        return self._logprob(*ready)
+
+    def _chunks(self, rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+        """Indices of ``rows`` in chunks; equal rows lie together, lengths in a chunk differ little."""
+        order = sorted(range(len(rows)), key=lambda index: (len(rows[index]), rows[index], index))
+        for start in range(0, len(order), self._batch_size):
+            yield order[start : start + self._batch_size]
+
+    def _complete(self, request: Complete, prompts: list[list[int]]) -> Completions:
+        rows = [Row(prompt=prompt) for prompt in prompts]
+        uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
+        scribe, fed = Scribe(self._codec, request.stop, request.max_tokens), 0
+        for chunk in self._chunks(prompts):
+            session = open_session(self._network, [prompts[i] for i in chunk], request.max_tokens, self._reach)
+            complete_rows(session, [rows[i] for i in chunk], scribe, request, uniform[chunk])
+            fed += session.fed
+        num_tokens = np.array([len(row.tokens) for row in rows], np.int64)
+        return Completions(
+            text=tuple(row.text for row in rows),
+            logprob=np.array([row.logprob for row in rows], np.float64),
+            num_tokens=num_tokens,
+            finish=tuple(row.finish for row in rows),
+            cost=Cost(len(rows), fed, int(num_tokens.sum())),
+        )
+
+    def _logprob(self, prompts: list[list[int]], continuations: list[list[list[int] | None]]) -> LogProbs:
+        result: list[Any] = [None] * len(prompts)
+        fed = 0
+        for chunk in self._chunks(prompts):
+            heads, tails = [prompts[i] for i in chunk], [continuations[i] for i in chunk]
+            longest = max(map(len, heads)) + max((len(t or []) for many in tails for t in many), default=0)
+            score = score_cached if longest <= self._reach else score_plain
+            values, cost = score(self._network, heads, tails)
+            fed += cost
+            for index, value in zip(chunk, values, strict=True):
+                result[index] = value
+        num_tokens = tuple(np.array([len(t or []) for t in many], np.int64) for many in continuations)
+        return LogProbs(logprob=tuple(result), num_tokens=num_tokens, cost=Cost(len(prompts), fed, 0))
+
+    def _next_token(self, request: NextToken, sequences: list[list[int]]) -> NextTokens:
+        rows, which = distinct(sequences)
+        parts: list[Any] = [None] * len(rows)
+        for chunk in self._chunks(rows):
+            mine = [rows[index] for index in chunk]
+            logprob = self._network.causal(mine, [[len(row) - 1] for row in mine])
+            for index, one in zip(chunk, logprob, strict=True):
+                parts[index] = one
+        token, logprob = _reduce(torch.stack([parts[index] for index in which]), request)
+        cost = Cost(len(sequences), sum(map(len, rows)), 0)
+        return NextTokens(token=token.cpu().numpy(), logprob=logprob.double().cpu().numpy(), cost=cost)
+
+
+def _reduce(logprob: torch.Tensor, request: NextToken) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a NextToken request asks of ``[N, V]``, as ``ports.requests.select_tokens`` does it."""
+    rows, vocabulary = logprob.shape
+    if request.uniform is not None:
+        uniform = torch.as_tensor(request.uniform, device=logprob.device)
+        token = draw(logprob, uniform, temperature=1.0, top_p=1.0)[:, None]
+    elif request.tokens is not None:
+        token = torch.as_tensor(request.tokens, device=logprob.device).expand(rows, -1)
+    elif request.top is not None:
+        token = torch.sort(logprob, dim=1, descending=True, stable=True).indices[:, : request.top]
+    else:
+        token = torch.arange(vocabulary, device=logprob.device).expand(rows, -1)
+    return token, logprob.gather(1, token)
