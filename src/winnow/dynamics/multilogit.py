@@ -1,78 +1,93 @@
-"""Multinomial logistic regression by damped Newton: counts of kinds of answers on features of a context.
+"""Penalised multinomial logistic regression: counts of kinds of answers on features of a context.
 
-Small, dense and deterministic. It knows nothing of where features or counts come from.
+Small, dense, deterministic: damped Newton on a concave objective. It knows nothing of where features or counts come from.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, rel_entr
 
 from winnow.values.logspace import FloatArray
 
 
-def fit_multilogit(feature: FloatArray, count: FloatArray, ridge: float) -> FloatArray:
-    """Coefficients ``[F, K]`` that maximise the penalised likelihood; kind 0 is the reference, its column zero.
+class Multilogit(NamedTuple):
+    """A fit: coefficients, how well the penalty suits the data, and how many parameters it left free."""
 
-        maximise  Σ_g Σ_j count_gj log softmax(feature_g · W)_j  −  ridge/2 Σ_{rows but the first} W²
+    weight: FloatArray  # [F, K], column 0 zero: kind 0 is the reference
+    log_evidence: float  # Laplace's approximation, up to a constant that does not depend on the penalty
+    free_parameters: float  # trace of the hat matrix, between 0 and F (K − 1)
 
-    The objective is concave, and Newton steps are halved until it rises: the optimum does not depend on a start.
+    def probability(self, feature: FloatArray) -> FloatArray:
+        """``[G, K]`` probabilities of the kinds at features ``[G, F]``."""
+        return np.asarray(np.exp(log_softmax(feature @ self.weight, axis=1)), np.float64)
+
+
+def fit_multilogit(feature: FloatArray, count: FloatArray, penalty: FloatArray) -> Multilogit:
+    """The fit that maximises the penalised likelihood.
+
+        maximise  Σ_g Σ_j count_gj log softmax(feature_g · W)_j  −  ½ Σ_f penalty_f Σ_j W_fj²
+
+    The penalty is a normal prior of precision ``penalty_f``. Newton steps are halved until the objective rises, so the
+    optimum depends on no start. MacKay (1992) for the evidence.
 
     Parameters
     ----------
-    feature : ``[G, F]``, the first column constant one (the intercept is not penalised beyond 1e-6).
+    feature : ``[G, F]``
     count : ``[G, K]`` numbers of answers of each kind; rows may be zero.
-    ridge : strength of the penalty, in units of answers on a feature of variance one.
+    penalty : ``[F]``, all positive.
 
     Raises
     ------
     ValueError
         When there is no answer at all.
     """
-    num_features, num_kinds = feature.shape[1], count.shape[1]
     if count.sum() <= 0:
         raise ValueError("cannot fit a response to no answers at all")
-    penalty = np.full((num_features, num_kinds - 1), ridge)
-    penalty[0] = 1e-6
-    size = count.sum(axis=1)
-    weight = np.zeros((num_features, num_kinds - 1))
-    value = _objective(feature, count, weight, penalty)
-    for _ in range(100):
-        prob = np.exp(log_softmax(_logits(feature, weight), axis=1))[:, 1:]
-        gradient = feature.T @ (count[:, 1:] - size[:, None] * prob) - penalty * weight
-        spread = size[:, None, None] * (prob[:, :, None] * np.eye(num_kinds - 1) - prob[:, :, None] * prob[:, None, :])
-        hessian = np.einsum("gf,gij,gh->fihj", feature, spread, feature).reshape(weight.size, weight.size)
-        step = np.linalg.solve(hessian + np.diag(penalty.ravel()), gradient.ravel()).reshape(weight.shape)
-        rise = float((gradient * step).sum())
+    others = count.shape[1] - 1
+    precision = np.repeat(penalty[:, None], others, axis=1)
+    weight = np.zeros_like(precision)
+    value = _objective(feature, count, weight, precision)
+    for _ in range(200):
+        slope, curvature = _derivatives(feature, count, weight)
+        slope = slope - precision * weight
+        step = np.linalg.solve(curvature + np.diag(precision.ravel()), slope.ravel()).reshape(weight.shape)
+        rise = float((slope * step).sum())
         if rise < 1e-10:
             break
-        length = 1.0
-        while length > 1e-8:
-            trial = _objective(feature, count, weight + length * step, penalty)
-            if trial >= value + 1e-4 * length * rise:
-                break
-            length /= 2
+        length, trial = 1.0, _objective(feature, count, weight + step, precision)
+        while trial < value + 1e-4 * length * rise and length > 1e-8:
+            length /= 2.0
+            trial = _objective(feature, count, weight + length * step, precision)
         weight, value = weight + length * step, trial
-    return np.column_stack([np.zeros(num_features), weight])
-
-
-def multilogit_probability(feature: FloatArray, weight: FloatArray) -> FloatArray:
-    """Probabilities of the kinds at each row of features: ``[G, K]``."""
-    return np.asarray(np.exp(log_softmax(feature @ weight, axis=1)), np.float64)
+    _, curvature = _derivatives(feature, count, weight)
+    posterior = curvature + np.diag(precision.ravel())
+    evidence = value + 0.5 * float(np.log(precision).sum()) - 0.5 * float(np.linalg.slogdet(posterior)[1])
+    free = float(np.trace(np.linalg.solve(posterior, curvature)))
+    return Multilogit(np.column_stack([np.zeros(feature.shape[1]), weight]), evidence, free)
 
 
 def deviance(count: FloatArray, probability: FloatArray) -> float:
     """Twice the log-likelihood lost against a fit of every row by itself; about chi-squared when the model holds."""
-    size = count.sum(axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        term = np.where(count > 0, count * (np.log(count / size) - np.log(probability)), 0.0)
-    return float(2.0 * term.sum())
+    expected = count.sum(axis=1, keepdims=True) * probability
+    return float(2.0 * rel_entr(count, expected).sum())
 
 
-def _logits(feature: FloatArray, weight: FloatArray) -> FloatArray:
-    return np.column_stack([np.zeros(feature.shape[0]), feature @ weight])
+def _log_prob(feature: FloatArray, weight: FloatArray) -> FloatArray:
+    logits = np.column_stack([np.zeros(feature.shape[0]), feature @ weight])
+    return np.asarray(log_softmax(logits, axis=1), np.float64)
 
 
-def _objective(feature: FloatArray, count: FloatArray, weight: FloatArray, penalty: FloatArray) -> float:
-    fit = float((count * log_softmax(_logits(feature, weight), axis=1)).sum())
-    return fit - 0.5 * float((penalty * weight**2).sum())
+def _objective(feature: FloatArray, count: FloatArray, weight: FloatArray, precision: FloatArray) -> float:
+    return float((count * _log_prob(feature, weight)).sum()) - 0.5 * float((precision * weight**2).sum())
+
+
+def _derivatives(feature: FloatArray, count: FloatArray, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Gradient ``[F, K−1]`` and negative Hessian ``[F(K−1), F(K−1)]`` of the log-likelihood."""
+    prob, size = np.exp(_log_prob(feature, weight))[:, 1:], count.sum(axis=1)
+    slope = feature.T @ (count[:, 1:] - size[:, None] * prob)
+    spread = size[:, None, None] * (prob[:, :, None] * np.eye(prob.shape[1]) - prob[:, :, None] * prob[:, None, :])
+    curvature = np.einsum("gf,gij,gh->fihj", feature, spread, feature, optimize=True)
+    return slope, curvature.reshape(weight.size, weight.size)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta, binom
 
-from winnow.dynamics.response import ResponseCurve, draw_probability
+from winnow.dynamics.counts import draw_probability
+from winnow.dynamics.response import ResponseCurve
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
 

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln, xlogy
 
-from winnow.dynamics.multilogit import deviance, fit_multilogit, multilogit_probability
+from winnow.dynamics.counts import compositions, draw_probability, multinomial_probability
+from winnow.dynamics.multilogit import deviance, fit_multilogit
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
 
-RIDGE = 0.1
+SMOOTHINGS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +71,8 @@ class ResponseCurve:
     num_examples: int  # k
     table: FloatArray  # [C, K], row i the distribution of answers at counts `compositions(k, K)[i]`
     measurement: ResponseMeasurement | None = None  # what it was fitted to; None for a curve known exactly
+    smoothing: float | None = None  # the penalty the fit chose
+    free_parameters: float = 0.0  # how many parameters that penalty left free
 
     def __post_init__(self) -> None:
         if self.table.ndim != 2 or self.table.shape[0] != self.counts.shape[0]:
@@ -82,18 +83,41 @@ class ResponseCurve:
     # ---- ways to get one
 
     @classmethod
-    def fit(cls, measurement: ResponseMeasurement, *, ridge: float = RIDGE) -> ResponseCurve:
-        """The smooth curve through a measurement, by penalised maximum likelihood."""
-        k, num_kinds = measurement.num_examples, measurement.context.shape[1]
-        feature, grid = _features(compositions(k, num_kinds)), _features(measurement.context)
-        weight = fit_multilogit(grid, measurement.answers.astype(np.float64), ridge)
-        return cls(num_examples=k, table=multilogit_probability(feature, weight), measurement=measurement)
+    def fit(cls, measurement: ResponseMeasurement, *, smoothing: float | None = None) -> ResponseCurve:
+        """The smooth curve through a measurement, by penalised maximum likelihood.
+
+        A multinomial logit of the shares, of log(count + 1/2) of each kind, and of bumps over the simplex. Counts and their
+        logs hold the two shapes theory names: a reader with few kinds of authors has log-odds linear in the counts, one
+        with a Dirichlet of authors has g ∝ count + a. The bumps take up what is left, and the evidence decides how much
+        they may. Compared on four worlds (flat, Dirichlet, bimodal, contagious evasion; each with 7 % of lapses), k = 14,
+        36 grid points and 1,440 / 5,400 answers, the root mean square error of g(q) is .024 / .014, against .033 / .027 and
+        .029 / .018 for polynomial logits of degree 2 and 3 and .029 / .016 for barycentric interpolation; in no world is it
+        worse than these. A switch within one example stays smoother than it is: `lack_of_fit` shows it.
+
+        Parameters
+        ----------
+        measurement : answers counted at known contexts.
+        smoothing : penalty on the bumps; of SMOOTHINGS the one of greatest evidence unless given.
+        """
+        count = measurement.answers.astype(np.float64)
+        grid = _features(measurement.context)
+        num_kinds = count.shape[1]
+        tried = SMOOTHINGS if smoothing is None else (smoothing,)
+        fits = [fit_multilogit(grid, count, _penalty(num_kinds, one)) for one in tried]
+        best = max(range(len(tried)), key=lambda index: fits[index].log_evidence)
+        return cls(
+            num_examples=measurement.num_examples,
+            table=fits[best].probability(_features(compositions(measurement.num_examples, num_kinds))),
+            measurement=measurement,
+            smoothing=tried[best],
+            free_parameters=fits[best].free_parameters,
+        )
 
     @classmethod
-    def measured(cls, context: ArrayLike, answers: ArrayLike, *, ridge: float = RIDGE) -> ResponseCurve:
+    def measured(cls, context: ArrayLike, answers: ArrayLike) -> ResponseCurve:
         """`fit` from counts: ``context`` ``[G, K]`` examples of each kind, ``answers`` ``[G, K]`` answers of each kind."""
         pair = ResponseMeasurement(context=np.asarray(context, np.int64), answers=np.asarray(answers, np.int64))
-        return cls.fit(pair, ridge=ridge)
+        return cls.fit(pair)
 
     @classmethod
     def from_function(
@@ -143,7 +167,7 @@ class ResponseCurve:
     # ---- how far it may be trusted
 
     def resample(self, key: Key) -> ResponseCurve:
-        """A parametric bootstrap replicate: as many answers drawn from the fitted curve, fitted again.
+        """A parametric bootstrap replicate: as many answers drawn from the fitted curve, fitted again equally smooth.
 
         Deterministic given ``key``. A curve known exactly has no sampling error and returns itself.
         """
@@ -156,69 +180,31 @@ class ResponseCurve:
         for row, number in enumerate(size):
             kind = np.searchsorted(cumulative[row, :-1], uniform[row, :number], side="right")
             answers[row] = np.bincount(kind, minlength=self.num_kinds)
-        return ResponseCurve.fit(ResponseMeasurement(context=self.measurement.context, answers=answers))
+        again = ResponseMeasurement(context=self.measurement.context, answers=answers)
+        return ResponseCurve.fit(again, smoothing=self.smoothing)
 
-    def lack_of_fit(self) -> tuple[float, int]:
+    def lack_of_fit(self) -> tuple[float, float]:
         """Deviance of the fit against the raw shares, and its degrees of freedom: about chi-squared when the form holds.
 
         (0, 0) for a curve known exactly.
         """
         if self.measurement is None:
-            return 0.0, 0
+            return 0.0, 0.0
         answers = self.measurement.answers.astype(np.float64)
-        rows = np.unique(self.measurement.context, axis=0).shape[0]
-        free = max(rows - _features(self.measurement.context).shape[1], 0) * (self.num_kinds - 1)
-        return deviance(answers, self.at(self.measurement.context)), free
-
-
-@lru_cache(maxsize=32)
-def compositions(num_examples: int, num_kinds: int) -> IntArray:
-    """All counts of ``num_kinds`` kinds among ``num_examples``: ``[C, K]``, C = (k+K−1 choose K−1), most right first."""
-    if num_kinds == 1:
-        rows = np.array([[num_examples]], np.int64)
-    else:
-        parts = [
-            np.column_stack([np.full(rest.shape[0], first, np.int64), rest])
-            for first in range(num_examples, -1, -1)
-            for rest in [compositions(num_examples - first, num_kinds - 1)]
-        ]
-        rows = np.concatenate(parts)
-    rows.flags.writeable = False
-    return rows
-
-
-def multinomial_probability(counts: IntArray, share: FloatArray) -> FloatArray:
-    """Probability of each of ``counts`` ``[C, K]`` (rows of one sum) in independent draws: ``[..., K]`` to ``[..., C]``."""
-    ways = gammaln(counts[0].sum() + 1.0) - gammaln(counts + 1.0).sum(axis=1)
-    return np.asarray(np.exp(ways + xlogy(counts, share[..., None, :]).sum(axis=-1)), np.float64)
-
-
-def draw_probability(counts: IntArray, buffer: IntArray) -> FloatArray:
-    """Probability of each of ``counts`` ``[C, K]`` in draws without replacement from ``buffer`` ``[..., K]``: ``[..., C]``.
-
-    A buffer that holds fewer than a context takes is drawn from with replacement.
-
-    Raises
-    ------
-    ValueError
-        When a buffer is empty.
-    """
-    size, taken = buffer.sum(axis=-1), int(counts[0].sum())
-    if np.any(size <= 0):
-        raise ValueError("cannot draw a context from an empty buffer")
-    held = buffer[..., None, :]
-    left = np.maximum(held - counts, 0)
-    ways = (gammaln(held + 1.0) - gammaln(counts + 1.0) - gammaln(left + 1.0)).sum(axis=-1)
-    whole = gammaln(size + 1.0) - gammaln(taken + 1.0) - gammaln(np.maximum(size - taken, 0) + 1.0)
-    exact = np.where((held >= counts).all(axis=-1), np.exp(ways - whole[..., None]), 0.0)
-    small = multinomial_probability(counts, buffer / size[..., None])
-    return np.asarray(np.where((size >= taken)[..., None], exact, small), np.float64)
+        rows = int((answers.sum(axis=1) > 0).sum())
+        return deviance(answers, self.at(self.measurement.context)), rows * (self.num_kinds - 1) - self.free_parameters
 
 
 def _features(counts: IntArray) -> FloatArray:
-    """``[C, F]``: 1, shares, their products, and log(count + 1/2) of each kind."""
+    """``[C, F]``: one, shares, logs of counts, and bumps of width .25 at every count of four."""
     share = counts / counts[0].sum()
-    free = share[:, 1:]
-    upper = np.triu_indices(free.shape[1])
-    products = free[:, upper[0]] * free[:, upper[1]]
-    return np.column_stack([np.ones(counts.shape[0]), 2 * free - 1, 4 * products, np.log(counts + 0.5)])
+    centre = compositions(4, counts.shape[1]) / 4.0
+    distance = ((share[:, None, :] - centre[None, :, :]) ** 2).sum(axis=2)
+    bumps = np.exp(-distance / (2.0 * 0.25**2))
+    return np.column_stack([np.ones(counts.shape[0]), 2.0 * share[:, 1:] - 1.0, np.log(counts + 0.5), bumps])
+
+
+def _penalty(num_kinds: int, smoothing: float) -> FloatArray:
+    """``[F]``: next to nothing on the intercept, little on the smooth part, ``smoothing`` on the bumps."""
+    num_bumps = compositions(4, num_kinds).shape[0]
+    return np.concatenate([[1e-4], np.full(2 * num_kinds - 1, 0.1), np.full(num_bumps, smoothing)])
