@@ -72,6 +72,7 @@ def effective_number(counts: ArrayLike) -> float:
 def _inverse_cdf(points: FloatArray, weight: FloatArray) -> IntArray:
     cumulative = np.cumsum(weight)
     cumulative /= cumulative[-1]
+    points = np.minimum(points, np.nextafter(1.0, 0.0))  # (N − 1 + u)/N may round to one, past the last positive weight
     return np.minimum(np.searchsorted(cumulative, points, side="right"), weight.size - 1).astype(np.int64)
 
 

@@ -46,7 +46,9 @@ def uniforms(key: Key, purpose: str, slots: ArrayLike, steps: int = 1) -> FloatA
     slots = np.atleast_1d(np.asarray(slots, dtype=np.int64))
     if slots.size and slots.min() < 0:
         raise ValueError("a slot is a number from 0 up")
-    name = "\x1f".join([str(key.seed), *(f"{type(part).__name__}:{part}" for part in key.path), purpose])
+    # every integer type is "int": a numpy integer in a path names the place that the Python one names
+    parts = (f"{'str' if isinstance(part, str) else 'int'}:{part}" for part in key.path)
+    name = "\x1f".join([str(key.seed), *parts, purpose])
     words = np.frombuffer(hashlib.blake2b(name.encode(), digest_size=16).digest(), dtype="<u8")
     rows = [
         np.random.Generator(np.random.Philox(key=words, counter=[0, int(slot), 0, 0])).random(steps) for slot in slots

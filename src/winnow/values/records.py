@@ -62,26 +62,34 @@ def read_column(path: Path, column: str) -> list[tuple[int, str]]:
 
 
 def _lines(text: str, path: Path, column: str) -> Iterable[tuple[int, str]]:
-    return enumerate(text.splitlines(), 1)
+    return _numbered(text)
+
+
+def _numbered(text: str) -> Iterable[tuple[int, str]]:
+    # as editors and JSON Lines count: str.splitlines would also split at U+2028, U+0085 or a form feed inside a value
+    return enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1)
 
 
 def _csv_column(text: str, path: Path, column: str) -> Iterable[tuple[int, str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    if column not in (reader.fieldnames or []):
-        raise InputError(
-            f"has no column {column!r}", where=f"{path}:1", remedy=nearest(column, reader.fieldnames or [])
-        )
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
+        if column not in (reader.fieldnames or []):
+            raise InputError(
+                f"has no column {column!r}", where=f"{path}:1", remedy=nearest(column, reader.fieldnames or [])
+            )
         for row in reader:
+            where = f"{path}:{reader.line_num}"
             if row[column] is None:
+                raise InputError(f"row has no value for {column!r}", where=where, remedy="give every row all columns")
+            if any(row.get(None, ())):  # a trailing comma is no value
                 raise InputError(
-                    f"row has no value for {column!r}",
-                    where=f"{path}:{reader.line_num}",
-                    remedy="give every row all columns",
+                    "row has more values than columns", where=where, remedy="quote values that hold commas"
                 )
             yield reader.line_num, row[column]
     except csv.Error as error:
-        raise InputError(str(error), where=f"{path}:{reader.line_num}", remedy="check the quotes of this row") from None
+        raise InputError(
+            str(error), where=f"{path}:{max(reader.line_num, 1)}", remedy="check the quotes of this row"
+        ) from None
 
 
 def _jsonl_column(text: str, path: Path, column: str) -> Iterable[tuple[int, str]]:
@@ -101,7 +109,7 @@ def parse_jsonl(text: str, name: str) -> Iterable[tuple[int, dict[str, Any]]]:
     InputError
         When a line is not a JSON object.
     """
-    for line, raw in enumerate(text.splitlines(), 1):
+    for line, raw in _numbered(text):
         if not raw.strip():
             continue
         try:
