@@ -1,0 +1,44 @@
+"""Winnow applies selection to language models and accounts for what it did.
+
+    import winnow as wn
+    model = wn.load("bundled")
+    run = wn.adapt(model, wn.task("examples/facts/task.yaml"), seed=0)
+    print(run.table())
+
+Nothing happens on import: the names below are fetched when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from winnow.adaption.task import Task as Task
+    from winnow.api import Run as Run
+    from winnow.api import adapt as adapt
+    from winnow.api import task as task
+    from winnow.models.load import load as load
+    from winnow.values.errors import WinnowError as WinnowError
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Run": "winnow.api",
+    "Task": "winnow.adaption.task",
+    "WinnowError": "winnow.values.errors",
+    "adapt": "winnow.api",
+    "load": "winnow.models.load",
+    "task": "winnow.api",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'winnow' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*_HOME, "__version__"]

@@ -1,0 +1,68 @@
+"""Gold labels spent on one question: does the evaluator accept right answers more readily than wrong ones?
+
+The loop improves only while sensitivity s exceeds the false-positive rate f (mathematics.md, equation 1), and one
+evaluator without labels cannot tell. An audit labels a sample of accepted and of rejected answers. With a = P(right |
+accepted), b = P(right | rejected) and acceptance rate A, Bayes gives
+
+    s = a A / (a A + b (1-A)),    f = (1-a) A / ((1-a) A + (1-b)(1-A)),    s > f  exactly when  a > b,
+
+so the decision is a one-sided comparison of two proportions. An audit may stop a run; it never picks an answer.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+from winnow.values.logspace import IntArray
+from winnow.values.random import Key, permutation
+
+
+class Verdict(NamedTuple):
+    """What the audit found; ``bound`` is the one-sided 95 % lower bound of s - f."""
+
+    sensitivity: float
+    false_positive_rate: float
+    bound: float
+    labels: int
+
+    @property
+    def carries(self) -> bool:
+        """True when the loop may go on."""
+        return self.bound > 0.0
+
+
+def draw_sample(accepted: IntArray, rejected: IntArray, num_labels: int, key: Key) -> tuple[IntArray, IntArray]:
+    """Who is labelled: half of the labels on accepted, half on rejected answers, what one side lacks to the other."""
+    want = min(num_labels // 2, accepted.size)
+    other = min(num_labels - want, rejected.size)
+    want = min(num_labels - other, accepted.size)
+    return (
+        accepted[permutation(key, "accepted", accepted.size)[:want]],
+        rejected[permutation(key, "rejected", rejected.size)[:other]],
+    )
+
+
+def judge(right_accepted: int, num_accepted: int, right_rejected: int, num_rejected: int, rate: float) -> Verdict:
+    """Estimate s and f from a stratified sample and bound their difference from below.
+
+    The bound inverts the Agresti-Caffo (2000) interval of a - b, one-sided 95 %: one right and one wrong label are added
+    on each side, which keeps it honest when a stratum is small or pure. It is carried over to s - f through
+    s - f = (a - b) A (1 - A) / (P (1 - P)) with P = P(right), a positive factor, so that the sign, which decides, is exact.
+    An empty stratum bounds nothing: the verdict is then -1, "cannot be shown".
+
+    Parameters
+    ----------
+    rate : share of answers that were accepted, in [0, 1].
+    """
+    labels = num_accepted + num_rejected
+    if min(num_accepted, num_rejected) == 0 or not 0.0 < rate < 1.0:
+        return Verdict(float("nan"), float("nan"), -1.0, labels)
+    a, b = (right_accepted + 1) / (num_accepted + 2), (right_rejected + 1) / (num_rejected + 2)
+    spread = np.sqrt(a * (1 - a) / (num_accepted + 2) + b * (1 - b) / (num_rejected + 2))
+    right = a * rate + b * (1 - rate)
+    factor = rate * (1 - rate) / (right * (1 - right))
+    bound = (a - b - float(norm.ppf(0.95)) * spread) * factor
+    return Verdict(a * rate / right, (1 - a) * rate / (1 - right), float(max(bound, -1.0)), labels)

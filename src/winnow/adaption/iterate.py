@@ -1,0 +1,192 @@
+"""The loop: answer, evaluate, select, put what survives into the context, repeat.
+
+    round 0     contexts are empty: where the model starts
+    round n     each query is answered in a context drawn from the buffer, the answers are evaluated, selection decides,
+                the survivors fill the buffer, the round is accounted for, and an audit may end it
+
+A program (ports/program.py): it knows no model, no file and no clock, and its random numbers belong to places in the run.
+The evaluator sees a query and an answer and no examples, so what it lets through does not depend on the round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from winnow.adaption import audit as audits
+from winnow.adaption.asking import evaluate, write_answers
+from winnow.adaption.buffer import Answer, Buffer
+from winnow.adaption.forecast import Forecast
+from winnow.adaption.labels import RIGHT, kinds_of
+from winnow.adaption.ledger import account
+from winnow.adaption.selection import select
+from winnow.adaption.task import Task
+from winnow.ports.program import Note, Program
+from winnow.values.lineage import Lineage
+from winnow.values.logspace import IntArray
+from winnow.values.population import Population
+from winnow.values.random import Key, permutation
+
+
+class Stop(NamedTuple):
+    """Why a loop ended: rounds, queries, nothing accepted, converged, audit or limit; and in words."""
+
+    reason: str
+    message: str
+
+
+class Outcome(NamedTuple):
+    """What a finished loop leaves behind."""
+
+    answers: tuple[Answer, ...]  # everyone who ever lived, in order of birth
+    context: tuple[Answer, ...]  # the examples the next query would be answered with
+    verdict: audits.Verdict | None
+    stop: Stop
+
+    @property
+    def lineage(self) -> Lineage:
+        """Who stood in whose context; each example has an equal share in the answer."""
+        return Lineage.equal_shares((answer.number, answer.parents) for answer in self.answers)
+
+
+def iterate(
+    task: Task,
+    *,
+    key: Key,
+    chat: bool = False,
+    gold: Mapping[str, str] | None = None,
+    num_labels: int = 0,
+    forecast: Forecast | None = None,
+) -> Program[Outcome]:
+    """Run the loop of an evaluable recurrent task.
+
+    Parameters
+    ----------
+    key : where its random numbers belong.
+    chat : whether prompts are chat messages (``LanguageModel.chat``).
+    gold : right answer of each query; measures every round, picks nothing.
+    num_labels : gold labels an audit may spend on round 0; the loop goes on only if s - f is shown to be above 0.
+    forecast : predictions of each round from queries the run never sees.
+
+    Notes
+    -----
+    Yields one note of kind "round" a round, its info as ``ledger.account`` describes. Cost in model calls: one Complete
+    and one Evaluate a round.
+    """
+    buffer = Buffer(appended=task.buffer == "appended")
+    everyone: list[Answer] = []
+    means: list[tuple[float, float]] = []
+    verdict, stop = None, Stop("rounds", f"all {task.rounds} rounds are done")
+    rounds = schedule(task, key)
+    for number in range(task.rounds + 1):
+        asked = next(rounds, None)
+        if asked is None:
+            stop = Stop(
+                "queries", f"the queries are used up after round {number - 1}; allow reuse, or give more of them"
+            )
+            break
+        born = yield from one_round(task, buffer, number, [task.queries[i] for i in asked], len(everyone), key, chat)
+        ancestors, everyone = everyone, [*everyone, *born]
+        accepted = [answer for answer in born if answer.accepted]
+        buffer.fill(accepted)
+        if number == 0 and num_labels:
+            assert gold is not None
+            verdict = spend_labels(task, born, gold, num_labels, key)
+        info = account(task, number, born, ancestors, gold, forecast, verdict)
+        survival = np.array([answer.survival for answer in born])
+        with np.errstate(divide="ignore"):
+            population = Population(individuals=born, log_weight=np.zeros(len(born)), log_fitness=np.log(survival))
+        yield Note(kind="round", info=info, population=population)
+        means.append(mean_score(born))
+        early = early_stop(task, buffer, means, verdict)
+        if early is not None:
+            stop = early
+            break
+    context = buffer.draw([""], task.examples, key.child("final"), shared=False)[0]
+    return Outcome(tuple(everyone), tuple(context), verdict, stop)
+
+
+def schedule(task: Task, key: Key) -> Iterator[IntArray]:
+    """Which queries each round asks: every query once in random order, and with ``reuse`` all over again, for ever."""
+    left = np.empty(0, np.int64)
+    epoch = 0
+    while True:
+        while left.size < task.batch:
+            if epoch and not task.reuse:
+                return
+            left = np.concatenate([left, permutation(key.child("epoch", epoch), "queries", len(task.queries))])
+            epoch += 1
+        asked, left = left[: task.batch], left[task.batch :]
+        yield asked
+
+
+def one_round(
+    task: Task, buffer: Buffer, number: int, queries: list[str], first: int, key: Key, chat: bool
+) -> Program[list[Answer]]:
+    """Contexts, answers, scores, selection: the answers born in one round, numbered from ``first``."""
+    place = key.child("round", number)
+    queries = [query for query in queries for _ in range(task.candidates)]
+    contexts = buffer.draw(queries, task.examples, place, shared=task.draw == "shared")
+    shown = [[one.item for one in context] for context in contexts]
+    items, written = yield from write_answers(task, shown, queries, place.child("answer"), chat=chat)
+    score, parts, _ = yield from evaluate(items)
+    group = np.unique(np.array(queries), return_inverse=True)[1]
+    accepted, survival = select(task, score, group, place)
+    return [
+        Answer(
+            number=first + i,
+            round=number,
+            item=items[i],
+            score=None if np.isnan(score[i]) else float(score[i]),
+            parts=parts[i],
+            survival=float(survival[i]),
+            accepted=bool(accepted[i]),
+            parents=tuple(example.number for example in contexts[i]),
+            logprob=float(written.logprob[i]),
+            finish=written.finish[i],
+        )
+        for i in range(len(items))
+    ]
+
+
+def spend_labels(task: Task, born: list[Answer], gold: Mapping[str, str], num_labels: int, key: Key) -> audits.Verdict:
+    """Label a stratified sample of a round's accepted and rejected answers, and judge s - f."""
+    accepted = np.array([i for i, answer in enumerate(born) if answer.accepted], np.int64)
+    rejected = np.array([i for i, answer in enumerate(born) if not answer.accepted], np.int64)
+    yes, no = audits.draw_sample(accepted, rejected, num_labels, key.child("audit"))
+    right = [
+        int((kinds_of([born[i].item for i in side], gold, task.match, task.abstentions) == RIGHT).sum())
+        for side in (yes, no)
+    ]
+    return audits.judge(right[0], yes.size, right[1], no.size, accepted.size / len(born))
+
+
+def mean_score(born: list[Answer]) -> tuple[float, float]:
+    """Mean score of a round and its standard error; answers without a score count as 0."""
+    score = np.array([answer.score or 0.0 for answer in born])
+    return float(score.mean()), float(score.std() / np.sqrt(score.size))
+
+
+def early_stop(
+    task: Task, buffer: Buffer, means: list[tuple[float, float]], verdict: audits.Verdict | None
+) -> Stop | None:
+    """A reason to end before the last round, if there is one."""
+    if verdict is not None and not verdict.carries:
+        return Stop(
+            "audit",
+            f"{verdict.labels} gold labels do not show that right answers are accepted more readily than wrong ones "
+            f"(one-sided 95 % bound of s - f: {verdict.bound:+.3f})",
+        )
+    if not buffer.answers:
+        return Stop("nothing accepted", "the evaluator accepted nothing, so there is nothing to put into a context")
+    recent = means[-task.patience - 1 :]
+    if (
+        task.patience
+        and len(recent) > task.patience
+        and all(abs(b[0] - a[0]) <= 2 * np.hypot(a[1], b[1]) for a, b in pairwise(recent))
+    ):
+        return Stop("converged", f"the mean score stayed within two standard errors for {task.patience} rounds")
+    return None

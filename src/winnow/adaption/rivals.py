@@ -1,0 +1,119 @@
+"""What a user would do instead of a loop, at the tokens the loop cost: the lines it has to beat.
+
+Every rival answers the same queries, spends at most the loop's tokens, and uses no context the loop could have used. Where
+a rival has a knob, gold turns it in the rival's favour, and the record says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from winnow.adaption.asking import evaluate, write_answers
+from winnow.adaption.labels import RIGHT, Share, kinds_of
+from winnow.adaption.task import Task
+from winnow.evaluators.verifier import normalise
+from winnow.ports.program import Program
+from winnow.ports.requests import Item
+from winnow.values.logspace import FloatArray
+from winnow.values.random import Key
+
+TEMPERATURES = (0.25, 0.5, 0.75, 1.0)
+
+
+def rivals(
+    task: Task,
+    queries: Sequence[str],
+    gold: Mapping[str, str],
+    *,
+    tokens: int,
+    header: str | None,
+    key: Key,
+    chat: bool = False,
+    most: int = 64,
+) -> Program[list[dict[str, Any]]]:
+    """Run every rival on ``queries`` within ``tokens`` each.
+
+    Parameters
+    ----------
+    tokens : what the loop spent, prompt and new tokens together.
+    header : the best hand-written prompt, or None when there is none to try.
+    most : largest number of samples a query, whatever the budget allows.
+
+    Returns
+    -------
+    One record a rival: {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
+    """
+
+    def record(name: str, items: Sequence[Item], samples: int, spent: int, note: str = "") -> dict[str, Any]:
+        wrong = int((kinds_of(items, gold, task.match, task.abstentions) != RIGHT).sum())
+        share = Share.of(wrong, len(items))
+        return {
+            "rival": name,
+            "samples": samples,
+            "error": share.value,
+            "error_interval": [share.low, share.high],
+            "n": share.n,
+            "tokens": spent,
+            "note": note,
+        }
+
+    results = []
+    items, spent = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
+    results.append(record("greedy", items, 1, spent))
+    tried = []
+    for temperature in TEMPERATURES:
+        items, spent = yield from _sample(
+            task, queries, 1, key.child("temperature", str(temperature)), chat, temperature=temperature
+        )
+        tried.append(record("best temperature", items, 1, spent, f"temperature {temperature:g}, picked by gold"))
+    results.append(min(tried, key=lambda row: float(row["error"])))
+
+    one_sample = spent  # of a query's single answer, for all queries
+    samples = int(np.clip(tokens // one_sample, 1, most))
+    items, spent = yield from _sample(task, queries, samples, key.child("vote"), chat)
+    results.append(record("majority vote", _vote(items), samples, spent))
+
+    _, _, cost = yield from evaluate(items[::samples])  # what one evaluation a query costs
+    samples = int(np.clip(tokens // (one_sample + cost), 1, most))
+    items, spent = yield from _sample(task, queries, samples, key.child("best"), chat)
+    score, _, cost = yield from evaluate(items)
+    results.append(
+        record("best of n, self-evaluated", _best(items, np.nan_to_num(score, nan=-1.0)), samples, spent + cost)
+    )
+    if header is not None:
+        items, spent = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
+        results.append(record("hand-written header", items, 1, spent, repr(header.strip())))
+    return results
+
+
+def _sample(
+    task: Task, queries: Sequence[str], samples: int, key: Key, chat: bool, temperature: float | None = None
+) -> Program[tuple[list[Item], int]]:
+    """``samples`` answers a query without context, and the tokens they took."""
+    asked = [query for query in queries for _ in range(samples)]
+    items, reply = yield from write_answers(task, [[]] * len(asked), asked, key, chat=chat, temperature=temperature)
+    return items, reply.cost.prompt_tokens + reply.cost.new_tokens
+
+
+def _vote(items: Sequence[Item]) -> list[Item]:
+    """The most frequent answer to each query; ties go to the one written first."""
+    votes: dict[str, Counter[str]] = defaultdict(Counter)
+    first: dict[tuple[str, str], Item] = {}
+    for item in items:
+        votes[item.query][normalise(item.answer)] += 1
+        first.setdefault((item.query, normalise(item.answer)), item)
+    return [first[query, counts.most_common(1)[0][0]] for query, counts in votes.items()]
+
+
+def _best(items: Sequence[Item], score: FloatArray) -> list[Item]:
+    """The best-scored answer to each query; ties go to the one written first."""
+    best: dict[str, tuple[float, Item]] = {}
+    for item, value in zip(items, score, strict=True):
+        if item.query not in best or value > best[item.query][0]:
+            best[item.query] = (value, item)
+    return [item for _, item in best.values()]

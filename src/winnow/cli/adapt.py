@@ -1,0 +1,110 @@
+"""``winnow adapt``."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import click
+
+from winnow.cli.screen import Screen
+
+EXIT = {"limit": 3, "audit": 4}
+
+
+@click.command()
+@click.argument("task_file", metavar="[TASK.yaml]", required=False, type=click.Path(path_type=Path))
+@click.option("--model", help="'bundled', a directory, or a hub id.")
+@click.option("--queries", type=click.Path(path_type=Path), help="One a line, or .csv / .jsonl with a column 'query'.")
+@click.option(
+    "--gold",
+    type=click.Path(path_type=Path),
+    help="Right answers in the order of the queries: to measure, never to pick.",
+)
+@click.option(
+    "--evaluator",
+    help="survey | survey digits | verifier numeric | verifier regex=... | verifier module:function | likelihood | person.",
+)
+@click.option("--select", help="soft | threshold | best | random (control) | inverted (control).")
+@click.option("--buffer", help="replaced: one round's accepted answers. appended: all rounds'.")
+@click.option("--rounds", type=int, help="Rounds after the start.")
+@click.option("--examples", type=int, help="Pairs in a context.")
+@click.option("--temperature", type=float, help="Sampling temperature.")
+@click.option("--header", help="Fixed text before the pairs.")
+@click.option(
+    "--audit",
+    type=int,
+    metavar="N",
+    help="Spend N gold labels on whether the evaluator can carry the loop; stop with exit code 4 if not.",
+)
+@click.option(
+    "--response-curve/--no-response-curve",
+    default=None,
+    help="Hold queries out, measure the response curve on them, and predict every round.",
+)
+@click.option("--seed", type=int, help="Names the run's random numbers.")
+@click.option("--max-requests", type=int, help="Stop, keeping everything, after this many requests (exit code 3).")
+@click.option("--max-tokens", "token_limit", type=int, help="Stop after this many prompt and new tokens.")
+@click.option("--max-seconds", type=float, help="Stop after this long.")
+@click.option("--device", default=None, help="Where a local model runs: cpu, cuda, mps.")
+@click.option("--batch-size", type=int, default=None, help="Rows a local model takes at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a round on stdout, all else on stderr.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Keep ledger, context and journal here; the same command again goes on.",
+)
+def adapt(task_file: Path | None, **options: Any) -> int:
+    """Let a model get better at a recurrent task by selecting its own answers. No labels are needed.
+
+    Each round the model answers queries, the evaluator scores the answers, selection keeps some, and the next round answers
+    with the kept ones as examples. Gold labels, where there are any, measure; they never pick.
+
+    \b
+    winnow adapt examples/facts/task.yaml --response-curve
+    winnow adapt --model bundled --queries questions.txt --rounds 4 --out my_run
+    winnow adapt --model path/to/model --queries openings.txt --evaluator 'verifier regex="\\bdog\\b"' --json
+    """
+    from winnow import api
+    from winnow.adaption.task_file import load_task, task_from
+    from winnow.models.load import load
+    from winnow.ports.program import Limits
+    from winnow.values.errors import InputError
+
+    limits = Limits(
+        max_requests=options.pop("max_requests"),
+        max_tokens=options.pop("token_limit"),
+        max_seconds=options.pop("max_seconds"),
+    )
+    as_json, out = options.pop("as_json"), options.pop("out")
+    local = {name: value for name in ("device", "batch_size") if (value := options.pop(name)) is not None}
+    if task_file is None and options["queries"] is None:
+        raise InputError("nothing to ask", where="adapt", remedy="name a TASK.yaml, or give --model and --queries FILE")
+    said = load_task(task_file, **options) if task_file is not None else task_from(**options)
+    if said.model is None:
+        raise InputError("no model is named", where="model", remedy="give --model bundled, a directory or a hub id")
+    screen = Screen(as_json=as_json)
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *rest: click.echo(f"winnow: warning: {message}", err=True)  # type: ignore[assignment]
+        run = api.adapt(
+            load(said.model, **local),
+            said.task,
+            seed=said.seed or 0,
+            audit=said.audit or 0,
+            response=bool(said.response_curve),
+            limits=limits,
+            observer=screen,
+            out=out,
+        )
+    screen.close()
+    say = sys.stderr if as_json else sys.stdout
+    for line in run.conclusion():
+        click.echo(line, file=say)
+    if out is not None:
+        click.echo(
+            f'kept in {out}: context.txt (try: winnow ask --context {out} "a question"), rounds.jsonl, answers.jsonl',
+            file=say,
+        )
+    return EXIT.get(run.stop.reason, 0)
