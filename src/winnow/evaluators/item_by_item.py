@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ class ItemByItem:
             owner += [index] * len(parts)
             if not parts:
                 yield index, _join([])
-        waiting = {index: owner.count(index) for index in dict.fromkeys(owner)}
+        waiting = Counter(owner)
         replies: dict[int, Any] = {}
         for position, reply in self.backend.answer(single):
             replies[position], index = reply, owner[position]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from winnow.ports.requests import Codec
-from winnow.values.errors import CapabilityError, InputError
+from winnow.values.errors import CapabilityError, InputError, ModelError
 from winnow.values.logspace import FloatArray, IntArray
 
 
@@ -64,22 +64,26 @@ def variants(words: Sequence[str], codec: Codec, lead: str) -> Variants:
     CapabilityError
         When the model has no tokens at all for one of the words.
     """
+    head = tuple(codec.encode(lead))
+    said_before = _bare(codec.decode(head))
     text: list[str] = []
     word_of: list[int] = []
     paths: list[tuple[int, ...]] = []
     for index, word in enumerate(words):
         capital = word[:1].upper() + word[1:]
-        before = len(text)
-        for writing in dict.fromkeys((f" {word}", f" {capital}", word, capital)):
-            path = tuple(codec.encode(lead + writing))
-            if path not in paths and _bare(codec.decode(path)).endswith(_bare(writing)):
-                text.append(writing)
-                word_of.append(index)
-                paths.append(path)
-        if len(text) == before:
+        written = {w: tuple(codec.encode(lead + w)) for w in (f" {word}", f" {capital}", word, capital)}
+        sound = {w: path for w, path in written.items() if _bare(codec.decode(path)) == said_before + _bare(w)}
+        # a border inside a token is no continuation of this prompt; taken only where there is nothing else
+        clean = {w: path for w, path in sound.items() if path[: len(head)] == head and len(path) > len(head)}
+        new = {path: w for w, path in reversed((clean or sound).items()) if path not in paths}
+        if not new:
             raise CapabilityError(
                 f"the model has no tokens for {word!r}", where="survey words", remedy="choose words it knows"
             )
+        for path, writing in reversed(new.items()):
+            text.append(writing)
+            word_of.append(index)
+            paths.append(path)
     begins = [
         max(
             (j for j, other in enumerate(paths) if len(other) < len(path) and path[: len(other)] == other),
@@ -95,8 +99,15 @@ def on_scale(found: Variants, logprob: FloatArray, num_words: int) -> OnScale:
     """Word probabilities from the writings' log-probabilities ``[C]``.
 
     The shares are computed from the logs, so they are right even where every probability underflows.
+
+    Raises
+    ------
+    ModelError
+        When a log-probability is NaN, or the writings together are more probable than 1 (beyond rounding).
     """
     top = float(logprob.max())
+    if np.isnan(top):
+        raise ModelError("a log-probability of the scale's words is not a number")
     if not np.isfinite(top):
         return OnScale(np.zeros(num_words), np.zeros(num_words), 1.0)
     relative = np.exp(logprob - top)
@@ -105,9 +116,11 @@ def on_scale(found: Variants, logprob: FloatArray, num_words: int) -> OnScale:
     np.subtract.at(own, found.begins[longer], relative[longer])
     word = np.bincount(found.word, np.maximum(own, 0.0), minlength=num_words)
     probability = word * np.exp(top)
-    # rounding may lift a sum of one over one
-    probability /= max(1.0, probability.sum())
-    return OnScale(probability, word / word.sum(), min(1.0, max(0.0, 1.0 - float(probability.sum()))))
+    total = float(probability.sum())
+    if total > 1.01:
+        raise ModelError(f"the scale's words hold {total:.3g} of the model's probability, and cannot hold more than 1")
+    probability /= max(1.0, total)  # rounding may lift a sum of one over one
+    return OnScale(probability, word / word.sum(), max(0.0, 1.0 - total))
 
 
 def balance(share: FloatArray) -> float:
