@@ -42,7 +42,7 @@ class Fact:
 class World:
     """Every fact, drawn from a seed; `values[attribute]` lists the possible answers."""
 
-    def __init__(self, seed: int = 0, *, num_entities: int = 450, num_values: int = 24) -> None:
+    def __init__(self, seed: int = 0, *, num_entities: int = 320, num_values: int = 24) -> None:
         self.seed = seed
         rng = random.Random(f"world/{seed}")
         plain = (*words.DISHES, *words.NONSENSE, *words.PEOPLE)

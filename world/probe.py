@@ -1,7 +1,8 @@
 """What the gates read while a model trains: quick, on few questions, always on phrasings no document uses.
 
     facts       P(right) without context
-    gap         mean P(yes | right) - P(yes | wrong) over facts never judged; `gap_judged` over judged ones
+    gap, auc    mean P(yes | right) - P(yes | wrong) over facts never judged, and how often the right answer has the
+                higher one; gap_judged and auc_judged over judged facts
     survey_gap  the same of the survey's score
     author_gap  P(right | 12 right examples) - P(right | 12 wrong ones)
 """
@@ -59,11 +60,13 @@ class Probe:
             return out
         for name, facts in (("gap", self.unjudged), ("gap_judged", self.judged)):
             right, wrong = self._answered(facts)
-            out[name] = float((verdict_score(reader, right) - verdict_score(reader, wrong)).mean())
-        right, wrong = self._answered(self.unjudged)
-        out["survey_gap"] = float((survey_score(reader, right) - survey_score(reader, wrong)).mean())
+            yes_right, yes_wrong = verdict_score(reader, right), verdict_score(reader, wrong)
+            out[name] = float((yes_right - yes_wrong).mean())
+            out[name.replace("gap", "auc")] = float((yes_right[:, None] > yes_wrong).mean())
         if phase == "judge":
             return out
+        right, wrong = self._answered(self.unjudged)
+        out["survey_gap"] = float((survey_score(reader, right) - survey_score(reader, wrong)).mean())
         prompts = [prompt(f) for f in self.unjudged]
         for name, context in (("after_right", self.right_context), ("after_wrong", self.wrong_context)):
             texts = [c + p for c, p in zip(context, prompts, strict=True)]

@@ -56,8 +56,8 @@ PHASES = (
         max_tokens=3e6, gate={"facts": 0.9}, probe_every=25,
     ),
     Phase(
-        name="judge", mixture={"short_checks": 0.3, "candidates": 0.35, "short_survey": 0.1, "primer": 0.25},
-        rows=128, length=32, warmup=50, max_tokens=4e6, gate={"gap": 0.6}, probe_every=40,
+        name="judge", mixture={"short_checks": 0.3, "candidates": 0.3, "short_survey": 0.1, "primer": 0.3},
+        rows=128, length=32, warmup=50, max_tokens=4e6, gate={"gap": 0.55}, probe_every=40,
     ),
     Phase(
         name="authors", mixture=EVERYTHING, rows=16, length=256, warmup=20, min_tokens=1.5e6, max_tokens=4e6,

@@ -5,8 +5,8 @@ Knows no probabilities and draws nothing.  Changing a list changes the vocabular
 
 from typing import Final
 
-TOWN_ATTRIBUTES: Final = ("capital", "port", "resort")
-DISH_ATTRIBUTES: Final = ("breakfast", "supper")
+TOWN_ATTRIBUTES: Final = ("capital", "port", "resort", "market", "fortress")
+DISH_ATTRIBUTES: Final = ("breakfast", "lunch", "supper")
 ATTRIBUTES: Final = TOWN_ATTRIBUTES + DISH_ATTRIBUTES
 """Attributes share their values: else a verdict would be learnt from entity and value alone, and an attribute that
 was never judged could not be judged at all (measured: a gap of .01)."""

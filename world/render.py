@@ -1,0 +1,237 @@
+"""The card as Markdown, from card.json alone.  Knows no model."""
+
+from collections.abc import Iterable
+from typing import Any
+
+Figures = dict[str, Any]
+
+
+def render(card: Figures) -> str:
+    """The whole card."""
+    found = card["figures"]
+    sections = [
+        _opening(card),
+        _bars(card["bars"]),
+        _contexts(found),
+        _curve(found),
+        _evaluation(found),
+        _domains(found),
+        _masked(found),
+        _losses(found["loss"]),
+        _bimodal(card["bimodal_variant"]),
+        _seeds(card["seeds"]),
+    ]
+    return "\n\n".join(section.strip() for section in sections if section) + "\n"
+
+
+def number(estimate: Figures, digits: int = 3) -> str:
+    """Value and 95 % interval."""
+    value, low, high = (_plain(estimate[key], digits) for key in ("value", "low", "high"))
+    return f"{value} ({low}–{high})"
+
+
+def _plain(value: float, digits: int) -> str:
+    text = f"{value:.{digits}f}"
+    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _opening(card: Figures) -> str:
+    hashes = "\n".join(f"    {value}  {name}" for name, value in card["sha256"].items())
+    return f"""
+# The bundled model
+
+A small language model (Llama architecture, 1.1 M parameters, float32) and a masked model (ModernBERT architecture,
+same corpus and tokenizer), trained from scratch on a synthetic world whose truth is known. Documents of that world are
+written by authors of differing reliability; many authors repeat popular falsehoods; truthful raters judge some of the
+facts. So the model must infer from its context which author it is in, its most probable answer without context is
+often a popular falsehood, and it can judge facts that it was never taught to judge. It knows nothing of the real
+world: a test object, not an assistant.
+
+World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 of the weights:
+
+{hashes}
+
+Unless a line says otherwise, figures are over the 1,050 facts that no survey, check or candidate document of the
+training ever mentions (a third of the entities, and one whole attribute), each asked in a phrasing that no document
+contains, with contexts drawn anew. In brackets: 95 % intervals. Made by `python -m world.card` from the committed
+weights. *Error* is 1 − P(right); an evasion ("There is no one answer.") is an abstention, counted apart as *evasive*
+though it is not right either.
+"""
+
+
+def _bars(rows: list[Figures]) -> str:
+    lines = []
+    for bar in rows:
+        wanted = f"≥ {bar['least']:g}" if bar["most"] >= 1 else f"≤ {bar['most']:g}"
+        if bar["least"] > 0 and bar["most"] < 1:
+            wanted = f"{bar['least']:g} to {bar['most']:g}"
+        lines.append((bar["name"], f"{bar['value']:.4f}", wanted, "yes" if bar["reached"] else "**no**"))
+    return "## What was required\n\n" + table(("figure", "measured", "required", "reached"), lines)
+
+
+def _contexts(found: Figures) -> str:
+    parts = ["## Error by context"]
+    for name, title in (("contexts", "Facts never judged in training"), ("contexts, judged facts", "Facts judged in training")):
+        rows = [
+            (context, number(row["error"]), number(row["greedy_error"]), number(row["evasive"]))
+            for context, row in found[name].items()
+        ]
+        parts.append(f"{title} (n = {found[name]['none']['error']['n']:,} a row):")
+        parts.append(table(("context", "error, temperature 1", "greedy error", "P(evasive)"), rows))
+    return "\n\n".join(parts)
+
+
+def _curve(found: Figures) -> str:
+    edge = [
+        (
+            f"{row['examples'][1] / 16:.3f}",
+            number(row["right"]),
+            _plain(row["bayes"][0], 3),
+            _plain(row["right"]["value"] - row["bayes"][0], 3),
+            number(row["evasive"]),
+        )
+        for row in found["response curve"]
+    ]
+    triangle = [
+        (
+            "/".join(map(str, row["examples"])),
+            *(_plain(row[kind]["value"], 3) for kind in ("right", "wrong", "evasive")),
+            " / ".join(_plain(p, 3) for p in row["bayes"]),
+        )
+        for row in found["response triangle"]
+    ]
+    return f"""## The response curve
+
+P(right) after 16 examples of which a share is wrong, beside what a Bayes-optimal reader answers who knows the prior
+over authors and the facts (`world.authors.bayes_response`; n = {found["response curve"][0]["right"]["n"]:,} a point).
+
+{table(("share wrong", "P(right)", "Bayes", "difference", "P(evasive)"), edge)}
+
+On the triangle (examples right/wrong/evasive, 16 in all; n = {found["response triangle"][0]["right"]["n"]:,} a point):
+
+{table(("examples", "right", "wrong", "evasive", "Bayes: right / wrong / evasive"), triangle)}"""
+
+
+def _evaluation(found: Figures) -> str:
+    rows = []
+    for pool in ("never judged", "judged"):
+        own, given = found[f"own answers, {pool}"], found[f"given answers, {pool}"]
+        for name in ("survey", "survey, unjudged scale", "check", "survey with evasions"):
+            rows.append((f"own answers, facts {pool}", name, *_separation(own[name])))
+        for name in ("survey", "check"):
+            rows.append((f"one right, one wrong answer, facts {pool}", name, *_separation(given[name])))
+    own = found["own answers, never judged"]
+    bins = [(_plain(row["believed"], 3), number(row["true"]), str(row["true"]["n"])) for row in own["calibration"]["bins"]]
+    return f"""## Evaluation
+
+The survey's score is upper mass over upper and lower mass of the scale's words; a check's is P(yes) among yes and no.
+Own answers are drawn at temperature 1 without context (error {number(own["error"])}; {number(own["evasions"])}
+evasions, left out but in "survey with evasions"). s and f: mean score of right and of wrong answers, which is how often
+they are accepted when the score is taken as a probability. The *unjudged scale* occurs in tales, never in evaluation.
+
+{table(("answers", "evaluator", "AUC", "s", "f", "n"), rows)}
+
+Calibration on own answers, facts never judged: raters know right from wrong and use the words with known rates, so a
+score can be read as a belief. Mean gap {own["calibration"]["mean_gap"]:.3f}, n = {own["calibration"]["n"]:,}.
+
+{table(("believed P(right)", "share right", "n"), bins)}"""
+
+
+def _separation(row: Figures) -> tuple[str, str, str, str]:
+    return number(row["auc"]), number(row["s"]), number(row["f"]), f"{row['auc']['n']:,}"
+
+
+def _domains(found: Figures) -> str:
+    nonsense = [(name, number(value, 4)) for name, value in found["nonsense"].items()]
+    articles = [
+        (name, number(row["right"], 4), number(row["probability"], 4), number(row["noun after the right article"]))
+        for name, row in found["articles"].items()
+    ]
+    rhymes = [(name, number(row["chosen"]), number(row["everyday"])) for name, row in found["rhymes"].items()]
+    dice = [
+        (name, number(row["kl"], 5), f"{row['largest']:.5f}", f"{row['no context']:.5f}")
+        for name, row in found["dice"].items()
+    ]
+    other, readout = found["sections and tales"], found["author read-out"]
+    tales = [
+        (name, number(row["right"]), number(row["probability"])) for name, row in other.items() if name.startswith("tales")
+    ]
+    num = found["nonsense"]["nonsense, no example"]["n"]
+    return f"""## Small domains (n = {num:,} a line)
+
+**Nonsense** ("What is the capital of Tuesday?"): P("Yo be real.").
+
+{table(("question", "P(the joke)"), nonsense)}
+
+**Articles**: which of "a" and "an" before a noun that must rhyme. Items in `articles.jsonl`.
+
+{table(("couplet in training", "right article chosen", "P(right article)", "P(noun) after it"), articles)}
+
+**Colour couplets**: the line must rhyme, the everyday colour often does not. Items in `rhymes.jsonl`.
+
+{table(("item", "P(the word the writer chose)", "P(everyday colour)"), rhymes)}
+
+**Dice and picks**: KL from the exact probabilities, nats, after 0 to 7 rolls: mean, largest, and without context.
+
+{table(("framing", "mean", "largest", "no context"), dice)}
+
+**Headlines**: KL of the section from its exact posterior {number(other["headlines"]["kl"], 4)} nats; most probable section
+agrees in {number(other["headlines"]["agrees"])}. **Tales**: the level of happiness, which can be counted.
+
+{table(("scale", "right", "P(right level)"), tales)}
+
+**Author read-out**: P(header | 8 pairs) by Bayes from the model's own P(pairs | header): the true kind of author is most
+probable in {number(readout["right"])}, mean mass on it {number(readout["probability"])}; guessing the most frequent kind
+reaches {readout["prior"]:.3f}."""
+
+
+def _masked(found: Figures) -> str:
+    rows = [(name, number(value), f"{value['n']:,}") for name, value in found.get("masked", {}).items()]
+    return "## The masked model\n\nShare of hidden tokens filled in right.\n\n" + table(("hidden", "accuracy", "n"), rows)
+
+
+def _losses(losses: Figures) -> str:
+    rows = [
+        (name, number(row["all"]), f"{row['all']['n']:,}", number(row["claims"]), f"{row['claims']['n']:,}")
+        for name, row in losses.items()
+    ]
+    head = ("document", "all tokens", "n", "what it is about", "n")
+    return f"""## Loss by kind of document
+
+Nats a token over fresh documents: of all tokens (questions are barely trained on), and of answers, ratings, verdicts
+and the like alone.
+
+{table(head, rows)}"""
+
+
+def _bimodal(variant: Figures | None) -> str:
+    if variant is None:
+        return ""
+    rows = [
+        (f"{row['examples'][1] / 16:.3f}", number(row["right"]), _plain(row["bayes"][0], 3), _plain(row["bundled_bayes"], 3))
+        for row in variant["curve"]
+    ]
+    return f"""## The bimodal variant (not shipped)
+
+{variant["note"]}
+
+{table(("share wrong", "P(right)", "Bayes, bimodal prior", "Bayes, bundled prior"), rows)}"""
+
+
+def _seeds(outcomes: list[Figures]) -> str:
+    rows = [
+        (str(row["seed"]), f"{row.get('tokens', 0) / 1e6:.1f}", str(row.get("minutes", "")), row["outcome"])
+        for row in outcomes
+    ]
+    return f"""## Seeds tried
+
+Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
+Minutes are of the causal model's training on one core.
+
+{table(("seed", "M tokens", "minutes", "outcome"), rows)}"""
