@@ -71,7 +71,7 @@ def variants(words: Sequence[str], codec: Codec, lead: str) -> Variants:
     paths: list[tuple[int, ...]] = []
     for index, word in enumerate(words):
         capital = word[:1].upper() + word[1:]
-        written = {w: tuple(codec.encode(lead + w)) for w in (f" {word}", f" {capital}", word, capital)}
+        written = {w: _path(codec, lead + w) for w in (f" {word}", f" {capital}", word, capital)}
         sound = {w: path for w, path in written.items() if _bare(codec.decode(path)) == said_before + _bare(w)}
         # a border inside a token is no continuation of this prompt; taken only where there is nothing else
         clean = {w: path for w, path in sound.items() if path[: len(head)] == head and len(path) > len(head)}
@@ -133,6 +133,13 @@ def balance(share: FloatArray) -> float:
 def expectation(share: FloatArray) -> float:
     """Mean level, the lowest word at 0 and the highest at 1."""
     return float(share @ np.linspace(0.0, 1.0, share.size))
+
+
+def _path(codec: Codec, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(codec.encode(text))
+    except InputError:  # no tokens for it: says nothing
+        return ()
 
 
 def _bare(text: str) -> str:

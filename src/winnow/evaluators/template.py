@@ -84,8 +84,9 @@ class Guard:
         return Cut(text, found is not None)
 
     def _count(self, text: str) -> int:
-        return (
-            sum(token in self._ends for token in self._codec.encode(f"{self._lead} {text}"))
-            if self._ends and self._codec
-            else 0
-        )
+        if not self._ends or self._codec is None:
+            return 0
+        try:
+            return sum(token in self._ends for token in self._codec.encode(f"{self._lead} {text}"))
+        except InputError:  # a text without tokens is the model's to refuse
+            return 0
