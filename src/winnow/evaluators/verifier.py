@@ -96,7 +96,7 @@ def normalised(gold: Mapping[str, str]) -> Verifier:
     return _against(gold, "normalised", lambda answer, right: normalise(answer) == normalise(right))
 
 
-def numeric(gold: Mapping[str, str], *, tolerance: float = 1e-6) -> Verifier:
+def numeric(gold: Mapping[str, str], *, tolerance: float = 1e-9) -> Verifier:
     """Right when the last number in the answer is within ``tolerance`` (relative) of the last number in gold.
 
     Raises
@@ -173,7 +173,11 @@ def from_spec(setting: Setting, flags: tuple[str, ...], options: Mapping[str, An
             remedy='for example: verifier exact, verifier regex="\\bdog\\b", verifier mymodule:function',
         )
     kind = chosen[0]
-    if kind in ("regex", "function") and kind in options:
+    if kind in ("regex", "function"):
+        if not options.get(kind):
+            raise InputError(
+                f"{kind} needs a value", where="verifier", remedy='regex="\\bdog\\b" or function=mymodule:function'
+            )
         return matches(str(options[kind])) if kind == "regex" else function(str(options[kind]))
     if ":" in kind:
         return function(kind)
@@ -190,7 +194,7 @@ def from_spec(setting: Setting, flags: tuple[str, ...], options: Mapping[str, An
             remedy="give --gold FILE, or a verifier that needs none: regex=.. or module:function",
         )
     if kind == "numeric":
-        return numeric(setting.gold, tolerance=_number(options.get("tolerance", 1e-6)))
+        return numeric(setting.gold, tolerance=_number(options.get("tolerance", 1e-9)))
     return exact(setting.gold) if kind == "exact" else normalised(setting.gold)
 
 
