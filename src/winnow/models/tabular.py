@@ -88,7 +88,9 @@ class Tabular:
     def random(
         cls, vocabulary: Sequence[str] = "abc", *, order: int = 1, key: Key | None = None, context_length: int = 1024
     ) -> Tabular:
-        """A table with every row drawn evenly from all distributions (Dirichlet with all ones); ``key`` is Key(0) unless given.
+        """A table with every row drawn evenly from all distributions (Dirichlet with all ones).
+
+        ``key`` is ``Key(0)`` unless given.
 
         >>> Tabular.random("abc", order=1, key=Key(0)).table.shape
         (4, 4)

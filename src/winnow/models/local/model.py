@@ -6,6 +6,7 @@ Chunks never mix requests, so a request's bytes do not depend on what else was a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from winnow.models.local.complete import Row, Scribe, complete_rows
 from winnow.models.local.network import Network
 from winnow.models.local.sampling import draw
 from winnow.models.local.score import score_cached, score_plain
-from winnow.models.local.session import distinct, open_session
+from winnow.models.local.session import CachedSession, PlainSession, SlowPathWarning, distinct
 from winnow.ports.requests import (
     Complete,
     Completions,
@@ -61,6 +62,7 @@ class LocalModel:
     ) -> None:
         self._network, self._codec, self._identity = network, codec, identity
         self._context_length, self._batch_size, self._reach = context_length, batch_size, reach
+        self._told = False
 
     @property
     def identity(self) -> str:
@@ -137,12 +139,28 @@ class LocalModel:
         for start in range(0, len(order), self._batch_size):
             yield order[start : start + self._batch_size]
 
+    def _within_reach(self, length: int) -> bool:
+        """Whether the cached path is right for rows of this length; says once when it first is not."""
+        if length <= self._reach:
+            return True
+        if self._reach and not self._told:
+            self._told = True
+            warnings.warn(
+                f"{self._network.name}: rows longer than its attention window of {self._reach} tokens are answered "
+                "without a cache, which is slower",
+                SlowPathWarning,
+                stacklevel=2,
+            )
+        return False
+
     def _complete(self, request: Complete, prompts: list[list[int]]) -> Completions:
         rows = [Row(prompt=prompt) for prompt in prompts]
         uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
         scribe, fed = Scribe(self._codec, request.stop, request.max_tokens), 0
         for chunk in self._chunks(prompts):
-            session = open_session(self._network, [prompts[i] for i in chunk], request.max_tokens, self._reach)
+            heads = [prompts[i] for i in chunk]
+            cached = self._within_reach(max(map(len, heads)) + request.max_tokens)
+            session = (CachedSession if cached else PlainSession)(self._network, heads, request.max_tokens)
             complete_rows(session, [rows[i] for i in chunk], scribe, request, uniform[chunk])
             fed += session.fed
         num_tokens = np.array([len(row.tokens) for row in rows], np.int64)
@@ -160,7 +178,7 @@ class LocalModel:
         for chunk in self._chunks(prompts):
             heads, tails = [prompts[i] for i in chunk], [continuations[i] for i in chunk]
             longest = max(map(len, heads)) + max((len(t or []) for many in tails for t in many), default=0)
-            score = score_cached if longest <= self._reach else score_plain
+            score = score_cached if self._within_reach(longest) else score_plain
             values, cost = score(self._network, heads, tails)
             fed += cost
             for index, value in zip(chunk, values, strict=True):

@@ -14,15 +14,11 @@ import torch
 
 from winnow.models.local.network import Network
 from winnow.models.local.score import score_cached
-from winnow.models.local.session import CachedSession
+from winnow.models.local.session import CachedSession, SlowPathWarning
 from winnow.values.errors import CapabilityError
 
 TOLERANCE = {torch.float32: 1e-4}  # absolute, plus a tenth of it per unit of log-probability
 COARSE = 0.25  # for half-precision weights
-
-
-class SlowPathWarning(UserWarning):
-    """The model is answered without a cache: right, and slower."""
 
 
 def reach(network: Network, context_length: int) -> int:
@@ -45,7 +41,10 @@ def reach(network: Network, context_length: int) -> int:
                 remedy="it is not causal, or pays attention to padding; choose another model",
             )
         limit = min(context_length, window(network.model.config.get_text_config(), context_length))
-        reason = _cached_disagrees(network, rows, expected) if limit else "mixes layers that keep no keys and values"
+        short = [index for index, row in enumerate(rows) if len(row) <= limit]
+        reason = "some layers keep no keys and values" if not limit else ""
+        if short:
+            reason = _cached_disagrees(network, [rows[index] for index in short], expected[short])
     if reason:
         warnings.warn(
             f"{network.name}: {type(network.model).__name__} is answered without a cache, which is slower ({reason})",

@@ -8,12 +8,16 @@ it is right for every causal model and is used where the first cannot be.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
 from winnow.models.local.cache import new_cache, select_rows
 from winnow.models.local.network import MIN_ROWS, Network
+
+
+class SlowPathWarning(UserWarning):
+    """A model is answered without a cache: right, and slower."""
 
 
 class Branch(NamedTuple):
@@ -132,10 +136,3 @@ class PlainSession:
     def keep(self, rows: Sequence[int]) -> list[int]:
         self.rows = [self.rows[row] for row in rows]
         return list(rows)
-
-
-def open_session(network: Network, rows: Sequence[Sequence[int]], room: int, reach: int) -> Session:
-    """The faster session that is right for rows of these lengths: cached up to ``reach`` tokens, plain beyond."""
-    kind: Any = CachedSession if max(map(len, rows)) + room <= reach else PlainSession
-    session: Session = kind(network, rows, room)
-    return session
