@@ -89,5 +89,6 @@ def _derivatives(feature: FloatArray, count: FloatArray, weight: FloatArray) -> 
     prob, size = np.exp(_log_prob(feature, weight))[:, 1:], count.sum(axis=1)
     slope = feature.T @ (count[:, 1:] - size[:, None] * prob)
     spread = size[:, None, None] * (prob[:, :, None] * np.eye(prob.shape[1]) - prob[:, :, None] * prob[:, None, :])
-    curvature = np.einsum("gf,gij,gh->fihj", feature, spread, feature, optimize=True)
-    return slope, curvature.reshape(weight.size, weight.size)
+    weighted = feature[:, :, None, None] * spread[:, None, :, :]  # [G, F, K−1, K−1]
+    curvature = np.tensordot(weighted, feature, axes=(0, 0)).transpose(0, 1, 3, 2)
+    return slope, np.asarray(curvature.reshape(weight.size, weight.size), np.float64)
