@@ -71,25 +71,26 @@ def _numbered(text: str) -> Iterable[tuple[int, str]]:
 
 
 def _csv_column(text: str, path: Path, column: str) -> Iterable[tuple[int, str]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    rows, start = csv.reader(io.StringIO(text, newline=""), strict=True), 1
     try:
-        if column not in (reader.fieldnames or []):
-            raise InputError(
-                f"has no column {column!r}", where=f"{path}:1", remedy=nearest(column, reader.fieldnames or [])
-            )
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            if row[column] is None:
+        header = next(rows, [])
+        if column not in header:
+            remedy = nearest(column, header) if header else "its first line must name the columns"
+            raise InputError(f"has no column {column!r}", where=f"{path}:1", remedy=remedy)
+        place, start = header.index(column), rows.line_num + 1
+        for row in rows:
+            where = f"{path}:{start}"
+            if row and len(row) <= place:
                 raise InputError(f"row has no value for {column!r}", where=where, remedy="give every row all columns")
-            if any(row.get(None, ())):  # a trailing comma is no value
-                raise InputError(
-                    "row has more values than columns", where=where, remedy="quote values that hold commas"
-                )
-            yield reader.line_num, row[column]
+            if any(row[len(header) :]):  # a trailing comma is no value
+                raise InputError("row has more values than columns", where=where, remedy="quote values with commas")
+            if row:
+                yield start, row[place]
+            start = (
+                rows.line_num + 1
+            )  # where the next row starts: one with line breaks in it is known by its first line
     except csv.Error as error:
-        raise InputError(
-            str(error), where=f"{path}:{max(reader.line_num, 1)}", remedy="check the quotes of this row"
-        ) from None
+        raise InputError(str(error), where=f"{path}:{start}", remedy="check the quotes of this row") from None
 
 
 def _jsonl_column(text: str, path: Path, column: str) -> Iterable[tuple[int, str]]:
