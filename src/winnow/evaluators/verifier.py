@@ -173,6 +173,8 @@ def from_spec(setting: Setting, flags: tuple[str, ...], options: Mapping[str, An
             remedy='for example: verifier exact, verifier regex="\\bdog\\b", verifier mymodule:function',
         )
     kind = chosen[0]
+    if kind != "numeric" and "tolerance" in options:
+        raise InputError(f"tolerance is for numeric, not for {kind}", where="verifier")
     if kind in ("regex", "function"):
         if not options.get(kind):
             raise InputError(

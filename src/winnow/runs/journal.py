@@ -103,8 +103,13 @@ class FileJournal:
         missing = [index for index in range(len(requests)) if index not in known]
         if not missing:
             return
+        waiting = dict(enumerate(missing))
         for position, reply in self.backend.answer([requests[index] for index in missing]):
-            index = missing[position]
+            if position not in waiting:
+                raise ModelError(
+                    f"{self.identity}: replied to request {position} of {len(missing)}, which nobody asked"
+                )
+            index = waiting.pop(position)
             kind = type(requests[index])
             if not isinstance(reply, reply_type(kind)):
                 raise ModelError(f"{self.identity}: answered {kind.__name__} with {type(reply).__name__}")
