@@ -6,6 +6,7 @@ Importing this file imports neither torch nor transformers; loading does.
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from winnow.values.errors import InputError
@@ -41,11 +42,15 @@ def load(
     CapabilityError
         When it is not a causal model, or cannot be batched.
     """
+    from winnow.models.local.directory import check, find
+
+    path = _bundled_directory() if name == BUNDLED else find(name)
+    name = name.rstrip("/")
+    check(path, name)  # before the seconds that importing torch takes
     from winnow.models.local.loading import load_local
 
-    source = str(_bundled_directory()) if name == BUNDLED else name
     return load_local(
-        source, name=name, device=device, dtype=dtype, batch_size=batch_size, trust_remote_code=trust_remote_code
+        path, name=name, device=device, dtype=dtype, batch_size=batch_size, trust_remote_code=trust_remote_code
     )
 
 
@@ -65,10 +70,10 @@ def describe(name: str) -> str:
     return card.read_text(encoding="utf-8")
 
 
-def _bundled_directory() -> object:
+def _bundled_directory() -> Path:
     directory = resources.files("winnow") / "data" / "bundled"
     if not (directory / "config.json").is_file():
         raise InputError(
             "this installation holds no bundled model", where=BUNDLED, remedy="run make model, or name another model"
         )
-    return directory
+    return Path(str(directory))

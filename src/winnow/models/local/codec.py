@@ -32,6 +32,8 @@ class TransformersCodec:
         self._size, self._ends = vocabulary_size, end_tokens
         self._backend = getattr(tokenizer, "backend_tokenizer", None)
         self._unknown: int | None = tokenizer.unk_token_id
+        self._end: int | None = tokenizer.eos_token_id
+        self._end_text = str(tokenizer.eos_token)
         self._special = frozenset(tokenizer.all_special_ids) - {self._unknown}
         self._start = next(
             (t for t in (tokenizer.bos_token_id, tokenizer.eos_token_id, *end_tokens) if t is not None), None
@@ -118,8 +120,7 @@ class TransformersCodec:
 
     def _open(self, row: list[int], text: str) -> list[int]:
         """Drop an end token that the tokenizer put after the text."""
-        end = self._tokenizer.eos_token_id
-        return row[:-1] if row and row[-1] == end and not text.endswith(self._tokenizer.eos_token) else row
+        return row[:-1] if row and row[-1] == self._end and not text.endswith(self._end_text) else row
 
     def _text(self, prompt: Prompt) -> str:
         if isinstance(prompt, str):

@@ -12,6 +12,7 @@ from pathlib import Path
 from winnow.values.errors import InputError
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
+TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*", "*.tiktoken", "tekken.json", "tokenization_*.py")
 HASHED = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py")
 
 
@@ -23,13 +24,15 @@ def find(name: str) -> Path:
     InputError
         When there is no such directory and the hub does not have it either, or cannot be reached.
     """
+    if not name.strip():
+        raise InputError("no model is named", where="model", remedy="give 'bundled', a directory or a hub id")
     path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.exists():
         raise InputError("is a file, not a model's directory", where=name, remedy="name the directory it is in")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name.strip():
-        raise InputError("no such directory", where=name or "model", remedy="give a directory or a hub id owner/name")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise InputError("no such directory", where=name, remedy="give a directory or a hub id owner/name")
     return _from_hub(name)
 
 
@@ -66,7 +69,9 @@ def check(path: Path, name: str) -> None:
     """
     if not (path / "config.json").is_file():
         raise InputError("has no config.json", where=name, remedy="name a directory that save_pretrained wrote")
-    if any(path.glob("*.safetensors")):
+    if not _holds(path, TOKENIZERS):
+        raise InputError("has no tokenizer (tokenizer.json)", where=name, remedy="copy the tokenizer's files beside it")
+    if _holds(path, ("*.safetensors",)):
         return
     pickles = sorted(file.name for pattern in PICKLES for file in path.glob(pattern))
     if pickles:
@@ -78,6 +83,10 @@ def check(path: Path, name: str) -> None:
             "and copy the tokenizer's files beside it",
         )
     raise InputError("has no weights (*.safetensors)", where=name, remedy="name a directory with model.safetensors")
+
+
+def _holds(path: Path, patterns: tuple[str, ...]) -> bool:
+    return any(any(path.glob(pattern)) for pattern in patterns)
 
 
 def fingerprint(path: Path) -> str:

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from winnow.models.local.codec import TransformersCodec
-from winnow.models.local.directory import check, find, fingerprint
+from winnow.models.local.directory import fingerprint
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.proof import reach
@@ -22,22 +22,19 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def load_local(
-    source: str,
+    path: Path,
     *,
-    name: str | None = None,
+    name: str,
     device: str | None = None,
     dtype: str = "float32",
     batch_size: int = 64,
     trust_remote_code: bool = False,
 ) -> LocalModel:
-    """A causal model from a directory or hub id; see ``winnow.models.load.load``."""
+    """A causal model from its directory, already checked; see ``winnow.models.load.load``."""
     if dtype not in DTYPES:
         raise InputError(f"unknown dtype {dtype!r}", where="dtype", remedy=nearest(dtype, DTYPES))
     if batch_size < 1:
         raise InputError(f"batch size {batch_size} is not at least 1", where="batch_size")
-    path = find(source)
-    name = name or source.rstrip("/")
-    check(path, name)
     place = _device(device)
     with _quiet():
         tokenizer, model = _read(path, name, DTYPES[dtype], trust_remote_code)
@@ -86,18 +83,27 @@ def _read(path: Path, name: str, dtype: torch.dtype, trust: bool) -> tuple[Any, 
         _refuse(config, name)
         tokenizer = AutoTokenizer.from_pretrained(path, **common)
         model, report = AutoModelForCausalLM.from_pretrained(
-            path, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **common
+            path,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **common,  # they are in the report, and refused below
         )
     except InputError:
         raise
     except Exception as error:  # transformers raises OSError, ValueError, KeyError, SafetensorError ... for bad input
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].split(". ")[0]
         needs_code = "trust_remote_code" in str(error)
         remedy = "pass trust_remote_code=True if you trust its authors' code" if needs_code else "is it whole?"
         raise InputError(f"cannot be loaded: {reason[:200]}", where=name, remedy=remedy) from None
-    lost = sorted([*report["missing_keys"], *(str(key) for key in report["mismatched_keys"])])
-    if lost:
-        raise InputError(f"its weights lack {lost[0]} ({len(lost)} in all)", where=name, remedy="is it a causal model?")
+    lost, odd = sorted(report["missing_keys"]), sorted(str(key[0]) for key in report["mismatched_keys"])
+    if lost or odd:
+        what = f"lack {lost[0]}" if lost else f"hold {odd[0]} in another shape than its config.json says"
+        raise InputError(
+            f"its weights {what} ({len(lost) + len(odd)} such)", where=name, remedy="is it a causal model?"
+        )
     return tokenizer, model
 
 
