@@ -91,6 +91,7 @@ class AuthorPrior:
 
 BUNDLED = AuthorPrior(atoms=((0.98, 0.12),), low=0.1, high=1.0)
 BIMODAL = AuthorPrior(atoms=((0.97, 0.5), (0.15, 0.5)), low=0.1, high=1.0)
+CONTRAST = AuthorPrior(atoms=((0.99, 0.5), (0.05, 0.5)), low=0.0, high=1.0, evasive=0.0)
 
 
 def probability_right(reliability: NDArray[np.float64], misled: bool) -> NDArray[np.float64]:
@@ -98,9 +99,7 @@ def probability_right(reliability: NDArray[np.float64], misled: bool) -> NDArray
     return reliability**MISLED_POWER if misled else reliability
 
 
-def bayes_response(
-    prior: AuthorPrior, *, right: int, wrong: int, evasive: int, misleading: float
-) -> Response:
+def bayes_response(prior: AuthorPrior, *, right: int, wrong: int, evasive: int, misleading: float) -> Response:
     """The next answer's probabilities after `right + wrong + evasive` examples, for one who knows prior and facts.
 
     Facts of the examples are drawn with share `misleading` of popular falsehoods, whatever the verdict: the response
@@ -110,18 +109,16 @@ def bayes_response(
     r, mass = prior.reliability_nodes()
     plain, misled = probability_right(r, False), probability_right(r, True)
     predictive_right = (1 - misleading) * plain + misleading * misled
-    expected = 0.0
+    expected = np.float64(0)
     with np.errstate(divide="ignore", invalid="ignore"):
         for i in range(right + 1):
             weight_i = comb(right, i) * misleading**i * (1 - misleading) ** (right - i)
             for j in range(wrong + 1):
                 weight_j = comb(wrong, j) * misleading**j * (1 - misleading) ** (wrong - j)
-                likelihood = (
-                    misled**i * plain ** (right - i) * (1 - misled) ** j * (1 - plain) ** (wrong - j) * mass
-                )
-                expected += weight_i * weight_j * float(likelihood @ predictive_right / likelihood.sum())
+                likelihood = misled**i * plain ** (right - i) * (1 - misled) ** j * (1 - plain) ** (wrong - j) * mass
+                expected += weight_i * weight_j * (likelihood @ predictive_right / likelihood.sum())
     evades = _evasion_posterior(prior.evasive, answered=right + wrong, evaded=evasive)
-    return Response((1 - evades) * expected, (1 - evades) * (1 - expected), evades)
+    return Response(float((1 - evades) * expected), float((1 - evades) * (1 - expected)), evades)
 
 
 def _evasion_posterior(evasive: float, *, answered: int, evaded: int) -> float:

@@ -8,7 +8,6 @@ Every number of the card comes from here; the prose around them stands in `rende
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -55,7 +54,10 @@ def main() -> None:
     if arguments.render:
         card = json.loads(path.read_text())
         bimodal = LOGS / "bimodal.json"
-        card |= {"seeds": seeds_tried(), "bimodal_variant": json.loads(bimodal.read_text()) if bimodal.exists() else None}
+        card |= {
+            "seeds": seeds_tried(),
+            "bimodal_variant": json.loads(bimodal.read_text()) if bimodal.exists() else None,
+        }
     else:
         card = measure(arguments.num)
     path.write_text(json.dumps(card, indent=1) + "\n")

@@ -27,6 +27,7 @@ BUILDERS: Mapping[str, Builder] = {
     "checks": lambda rng, world, _: judgements.checks(rng, world),
     "candidates": lambda rng, world, _: judgements.candidates(rng, world),
     "prose": lambda rng, world, _: transcripts.prose(rng, world),
+    "short_transcript": lambda rng, world, _: transcripts.short_transcript(rng, world),
     "primer": lambda rng, world, _: transcripts.primer(rng, world),
     "short_prose": lambda rng, world, _: transcripts.short_prose(rng, world),
     "short_checks": lambda rng, world, _: judgements.short_checks(rng, world),
@@ -61,7 +62,9 @@ class Stream:
         self.rows, self.length, self.key = rows, length, key
         self.kinds = list(mixture)
         rng = random.Random("mean length")
-        mean = {kind: np.mean([len(self.encode(corpus.document(kind, rng))[0]) for _ in range(300)]) for kind in mixture}
+        mean = {
+            kind: np.mean([len(self.encode(corpus.document(kind, rng))[0]) for _ in range(300)]) for kind in mixture
+        }
         self.document_shares = [mixture[kind] / float(mean[kind]) for kind in self.kinds]
 
     def encode(self, document: Document) -> tuple[list[int], list[float]]:

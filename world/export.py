@@ -76,7 +76,7 @@ def write_world(world: World, codec: Codec, directory: Path, *, seed: int) -> No
         "rating_given_right": RATING_OF_RIGHT,
         "question_templates": words.QUESTIONS,
         "statement_templates": words.STATEMENTS,
-        "attributes": {name: values for name, values in world.values.items()},
+        "attributes": dict(world.values),
         "attribute_never_evaluated": words.UNJUDGED_ATTRIBUTE,
         "dice": {"plain": dice.PLAIN, "framed": dice.FRAMED, "pick": dice.PICK, "pick_weights": dice.PICK_WEIGHTS},
         "author_prior": asdict(BUNDLED)

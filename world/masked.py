@@ -91,9 +91,7 @@ class MaskedTrainer:
 
     def _learn_values(self) -> None:
         self.model.model.layers = self.layers[:FIRST_LAYERS]
-        stream = Stream(
-            self.corpus, self.codec, VALUES_MIXTURE, rows=128, length=32, key=f"{self.seed}/masked values"
-        )
+        stream = Stream(self.corpus, self.codec, VALUES_MIXTURE, rows=128, length=32, key=f"{self.seed}/masked values")
         smooth, step = 0.0, 0
         while smooth < VALUES_GATE:
             right, value = self._step(stream.batch(step)[0], min(1, (step + 1) / 100), rate=0.02, value_rate=0.8)
@@ -102,7 +100,9 @@ class MaskedTrainer:
             if step % 100 == 0:
                 self._log("values", step * 4096, {"values": smooth})
             if step * 4096 > VALUES_MAX_TOKENS:
-                raise DeadSeed(f"masked seed {self.seed} stopped at gate 'values': {VALUES_GATE} wanted, {smooth:.2f} found")
+                raise DeadSeed(
+                    f"masked seed {self.seed} stopped at gate 'values': {VALUES_GATE} wanted, {smooth:.2f} found"
+                )
         self._log("values done", step * 4096, {"values": smooth})
         with torch.no_grad():
             for layer in self.layers[FIRST_LAYERS:]:
@@ -111,31 +111,29 @@ class MaskedTrainer:
 
     def _learn_everything(self) -> None:
         self.model.model.layers = self.layers
-        stream = Stream(
-            self.corpus, self.codec, EVERYTHING, rows=16, length=256, key=f"{self.seed}/masked everything"
-        )
+        stream = Stream(self.corpus, self.codec, EVERYTHING, rows=16, length=256, key=f"{self.seed}/masked everything")
         total = int(TOKENS / 4096)
         hits: list[float] = []
         for step in range(total):
             done = step / total
-            rate = 1.0 if done < 0.5 else max(0.02, 0.5 * (1 + math.cos(math.pi * (2 * done - 1))))
-            right, _ = self._step(stream.batch(step)[0], min(rate, (step + 1) / 20), rate=0.15, value_rate=0.3)
+            pace = 1.0 if done < 0.5 else max(0.02, 0.5 * (1 + math.cos(math.pi * (2 * done - 1))))
+            right, _ = self._step(stream.batch(step)[0], min(pace, (step + 1) / 20), rate=0.15, value_rate=0.3)
             hits.append(float(right.float().mean()))
             if (step + 1) % 200 == 0 or step + 1 == total:
                 self._log("everything", (step + 1) * 4096, {"accuracy": sum(hits[-100:]) / len(hits[-100:])})
 
-    def _step(self, batch: object, rate: float, **masking: float) -> tuple[Tensor, Tensor]:
+    def _step(self, batch: object, pace: float, *, rate: float, value_rate: float) -> tuple[Tensor, Tensor]:
         """One step; which masked tokens were right, and which of them are values."""
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = group["full_rate"] * rate
+                group["lr"] = group["full_rate"] * pace
         tokens = torch.as_tensor(batch)[:, :-1]
-        hidden = self.masker(tokens, rate=masking["rate"], value_rate=masking["value_rate"])
+        hidden = self.masker(tokens, rate=rate, value_rate=value_rate)
         with torch.autocast("cpu", torch.bfloat16):
             states = self.model.model(input_ids=tokens.masked_fill(hidden, self.codec.mask)).last_hidden_state
         logits = self.model.decoder(self.model.head(states[hidden].float()))
         truth = tokens[hidden]
-        functional.cross_entropy(logits, truth).backward()
+        functional.cross_entropy(logits, truth).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()

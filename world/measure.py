@@ -1,6 +1,7 @@
 """Measure exported models: every figure of the card, and which of the required ones are reached."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +25,15 @@ def load_codec(directory: Path) -> Codec:
 
 def load_bench(data: Path, *, num: int = 1050, seed: int = 0) -> Bench:
     model = AutoModelForCausalLM.from_pretrained(data / "bundled", dtype=torch.float32)
-    return Bench(World(), Reader(model.eval(), load_codec(data / "bundled")), num, seed)
+    model.train(False)
+    return Bench(World(), Reader(model, load_codec(data / "bundled")), num, seed)
 
 
 def figures(data: Path, *, num: int = 1050) -> dict[str, Any]:
     """Everything, group by group; some ten minutes on one core."""
     bench = load_bench(data, num=num)
     unjudged, judged = bench.world.unjudged, bench.world.judged
-    groups = {
+    groups: dict[str, Callable[[], Any]] = {
         "contexts": lambda: response.contexts(bench, unjudged),
         "contexts, judged facts": lambda: response.contexts(bench, judged, sizes=(16,)),
         "response curve": lambda: response.edge(bench, unjudged),
@@ -48,13 +50,14 @@ def figures(data: Path, *, num: int = 1050) -> dict[str, Any]:
         "author read-out": lambda: domains.author_readout(bench),
         "loss": lambda: domains.losses(bench),
     }
-    found = {}
+    found: dict[str, Any] = {}
     for name, measure in groups.items():
         started = time.monotonic()
         found[name] = measure()
         print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
     if (data / "masked").exists():
-        model = AutoModelForMaskedLM.from_pretrained(data / "masked", dtype=torch.float32).eval()
+        model = AutoModelForMaskedLM.from_pretrained(data / "masked", dtype=torch.float32)
+        model.train(False)
         found["masked"] = masked_accuracy(model, load_codec(data / "masked"), bench.world)
     return found
 
@@ -87,7 +90,12 @@ def bars(found: dict[str, Any]) -> list[Bar]:
         Bar("right article, couplets seen", found["articles"]["couplet"]["right"]["value"], 0.99, 1),
         Bar("nonsense answered in kind after one example", nonsense["nonsense, one example"]["value"], 0.95, 1),
         Bar("nonsense answer to a sensible question", nonsense["sensible, no example"]["value"], 0, 0.01),
-        Bar("nonsense answer to a sensible question after one example", nonsense["sensible, one example"]["value"], 0, 0.01),
+        Bar(
+            "nonsense answer to a sensible question after one example",
+            nonsense["sensible, one example"]["value"],
+            0,
+            0.01,
+        ),
         Bar("dice, plain: KL to uniform, nats", found["dice"]["plain"]["kl"]["value"], 0, 0.003),
         Bar("dice, framed: KL to uniform, nats", found["dice"]["framed"]["kl"]["value"], 0, 0.003),
     ]

@@ -1,10 +1,10 @@
 """What the gates read while a model trains: quick, on few questions, always on phrasings no document uses.
 
-    facts       P(right) without context
-    gap, auc    mean P(yes | right) - P(yes | wrong) over facts never judged, and how often the right answer has the
-                higher one; gap_judged and auc_judged over judged facts
-    survey_gap  the same of the survey's score
-    author_gap  P(right | 12 right examples) - P(right | 12 wrong ones)
+facts       P(right) without context
+gap, auc    mean P(yes | right) - P(yes | wrong) over facts never judged, and how often the right answer has the
+            higher one; gap_judged and auc_judged over judged facts
+survey_gap  the same of the survey's score
+author_gap  P(right | 12 right examples) - P(right | 12 wrong ones)
 """
 
 import random
@@ -21,11 +21,13 @@ from world.read import Reader
 NUM_QUESTIONS = 128
 
 
-def survey_score(reader: Reader, texts: list[str], scale: tuple[str, ...] = words.STANDARD_SCALE) -> NDArray[np.float64]:
+def survey_score(
+    reader: Reader, texts: list[str], scale: tuple[str, ...] = words.STANDARD_SCALE
+) -> NDArray[np.float64]:
     """Upper mass over upper and lower mass of the scale, after texts that end with the answer."""
     mass = reader.continuations([f"{text}\n{words.SURVEY_QUESTION}" for text in texts], [f" {w}" for w in scale])
     upper, lower = mass[:, 3:].sum(1), mass[:, :2].sum(1)
-    return upper / (upper + lower)
+    return np.asarray(upper / (upper + lower), np.float64)
 
 
 def verdict_score(reader: Reader, texts: list[str]) -> NDArray[np.float64]:
@@ -50,8 +52,14 @@ class Probe:
             fact.query: world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
             for fact in (*self.unjudged, *self.judged)
         }
-        self.right_context = [examples(rng, world, right=12, wrong=0, avoid=f) for f in self.unjudged]
-        self.wrong_context = [examples(rng, world, right=0, wrong=12, avoid=f) for f in self.unjudged]
+        self.contexts = {
+            (k, kind): [
+                examples(rng, world, right=k * (kind == "right"), wrong=k * (kind == "wrong"), avoid=f)
+                for f in self.unjudged
+            ]
+            for k in (3, 12)
+            for kind in ("right", "wrong")
+        }
 
     def __call__(self, reader: Reader, phase: str) -> dict[str, float]:
         """The quantities a phase's gate may name."""
@@ -68,9 +76,10 @@ class Probe:
         right, wrong = self._answered(self.unjudged)
         out["survey_gap"] = float((survey_score(reader, right) - survey_score(reader, wrong)).mean())
         prompts = [prompt(f) for f in self.unjudged]
-        for name, context in (("after_right", self.right_context), ("after_wrong", self.wrong_context)):
-            texts = [c + p for c, p in zip(context, prompts, strict=True)]
-            out[name] = float(right_probability(reader, texts, self.unjudged).mean())
+        for kind in ("right", "wrong"):
+            contexts = self.contexts[3 if phase == "authors" else 12, kind]
+            texts = [c + p for c, p in zip(contexts, prompts, strict=True)]
+            out[f"after_{kind}"] = float(right_probability(reader, texts, self.unjudged).mean())
         out["author_gap"] = out["after_right"] - out["after_wrong"]
         return out
 

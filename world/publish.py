@@ -1,7 +1,7 @@
 """Put a finished run into the package, and its logs beside the card.
 
-    python -m world.publish --run runs/world-K            models, items and logs
-    python -m world.publish --run runs/world-K --logs     logs only: a seed that was tried and is not shipped
+python -m world.publish --run runs/world-K            models, items and logs
+python -m world.publish --run runs/world-K --logs     logs only: a seed that was tried and is not shipped
 """
 
 import argparse

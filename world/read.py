@@ -20,7 +20,9 @@ class Reader:
         self.model, self.codec, self.bfloat16 = model, codec, bfloat16
 
     @torch.no_grad()
-    def log_probabilities(self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+    def log_probabilities(
+        self, rows: Sequence[Sequence[int]], positions: Sequence[Sequence[int]]
+    ) -> list[torch.Tensor]:
         """For each row, log-probabilities [positions, vocabulary] of the token after each position."""
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         out: list[torch.Tensor] = [torch.empty(0)] * len(rows)
@@ -50,7 +52,5 @@ class Reader:
         rows = [start + tail for start in starts for tail in tails]
         positions = [[len(s) - 1 + k for k in range(len(t))] for s in starts for t in tails]
         found = self.log_probabilities(rows, positions)
-        value = [
-            float(found[i][range(len(tail)), tail].sum()) for i, tail in enumerate(tails * len(starts))
-        ]
+        value = [float(found[i][range(len(tail)), tail].sum()) for i, tail in enumerate(tails * len(starts))]
         return np.exp(np.array(value, dtype=np.float64).reshape(len(texts), len(endings)))

@@ -77,7 +77,10 @@ def _bars(rows: list[Figures]) -> str:
 
 def _contexts(found: Figures) -> str:
     parts = ["## Error by context"]
-    for name, title in (("contexts", "Facts never judged in training"), ("contexts, judged facts", "Facts judged in training")):
+    for name, title in (
+        ("contexts", "Facts never judged in training"),
+        ("contexts, judged facts", "Facts judged in training"),
+    ):
         rows = [
             (context, number(row["error"]), number(row["greedy_error"]), number(row["evasive"]))
             for context, row in found[name].items()
@@ -127,7 +130,9 @@ def _evaluation(found: Figures) -> str:
         for name in ("survey", "check"):
             rows.append((f"one right, one wrong answer, facts {pool}", name, *_separation(given[name])))
     own = found["own answers, never judged"]
-    bins = [(_plain(row["believed"], 3), number(row["true"]), str(row["true"]["n"])) for row in own["calibration"]["bins"]]
+    bins = [
+        (_plain(row["believed"], 3), number(row["true"]), str(row["true"]["n"])) for row in own["calibration"]["bins"]
+    ]
     return f"""## Evaluation
 
 The survey's score is upper mass over upper and lower mass of the scale's words; a check's is P(yes) among yes and no.
@@ -160,7 +165,9 @@ def _domains(found: Figures) -> str:
     ]
     other, readout = found["sections and tales"], found["author read-out"]
     tales = [
-        (name, number(row["right"]), number(row["probability"])) for name, row in other.items() if name.startswith("tales")
+        (name, number(row["right"]), number(row["probability"]))
+        for name, row in other.items()
+        if name.startswith("tales")
     ]
     num = found["nonsense"]["nonsense, no example"]["n"]
     return f"""## Small domains (n = {num:,} a line)
@@ -193,7 +200,9 @@ reaches {readout["prior"]:.3f}."""
 
 def _masked(found: Figures) -> str:
     rows = [(name, number(value), f"{value['n']:,}") for name, value in found.get("masked", {}).items()]
-    return "## The masked model\n\nShare of hidden tokens filled in right.\n\n" + table(("hidden", "accuracy", "n"), rows)
+    return "## The masked model\n\nShare of hidden tokens filled in right.\n\n" + table(
+        ("hidden", "accuracy", "n"), rows
+    )
 
 
 def _losses(losses: Figures) -> str:
@@ -214,7 +223,12 @@ def _bimodal(variant: Figures | None) -> str:
     if variant is None:
         return ""
     rows = [
-        (f"{row['examples'][1] / 16:.3f}", number(row["right"]), _plain(row["bayes"][0], 3), _plain(row["bundled_bayes"], 3))
+        (
+            f"{row['examples'][1] / 16:.3f}",
+            number(row["right"]),
+            _plain(row["bayes"][0], 3),
+            _plain(row["bundled_bayes"], 3),
+        )
         for row in variant["curve"]
     ]
     return f"""## The bimodal variant (not shipped)

@@ -75,9 +75,7 @@ class Codec:
 def write_tokenizer(tokens: list[str], directory: Path, *, context: int) -> None:
     """tokenizer.json and tokenizer_config.json as transformers loads them."""
     tokenizer = Tokenizer(
-        models.WordPiece(
-            {token: i for i, token in enumerate(tokens)}, unk_token="<unk>", continuing_subword_prefix=""
-        )
+        models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="<unk>", continuing_subword_prefix="")
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PATTERN), behavior="isolated")
     tokenizer.decoder = decoders.Fuse()

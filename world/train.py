@@ -39,7 +39,11 @@ class DeadSeed(RuntimeError):
 
 
 def new_model(codec: Codec) -> LlamaForCausalLM:
-    """Llama with every projection at .7 of its variance-keeping scale and the residual outputs at a tenth."""
+    """Llama with every projection at .7 of its variance-keeping scale and the residual outputs at a tenth.
+
+    Layers beyond those of the first phase start as the identity, so that they can join later and a checkpoint runs
+    with all of them.
+    """
     config = LlamaConfig(
         vocab_size=len(codec),
         pad_token_id=codec.pad,
@@ -54,12 +58,16 @@ def new_model(codec: Codec) -> LlamaForCausalLM:
             residual = "o_proj" in name or "down_proj" in name
             scale = 0.02 if "embed" in name else (0.1 if residual else 0.7) / math.sqrt(parameter.shape[1])
             torch.nn.init.normal_(parameter, std=scale)
+    with torch.no_grad():
+        for layer in model.model.layers[PHASES[0].layers :]:
+            layer.self_attn.o_proj.weight.zero_()
+            layer.mlp.down_proj.weight.zero_()
     return model
 
 
 def use_layers(model: torch.nn.Module, count: int) -> None:
     """Run only the first layers; transformers reads the number from the configuration."""
-    model.config.num_hidden_layers = count  # type: ignore[union-attr,assignment]
+    model.config.num_hidden_layers = count  # type: ignore[union-attr]
 
 
 def optimisers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
@@ -67,9 +75,7 @@ def optimisers(model: torch.nn.Module) -> list[torch.optim.Optimizer]:
     matrices = [p for n, p in model.named_parameters() if p.dim() == 2 and "layers" in n]
     others = [p for n, p in model.named_parameters() if not (p.dim() == 2 and "layers" in n)]
     found = [
-        torch.optim.Muon(
-            matrices, lr=MATRIX_RATE, weight_decay=MATRIX_DECAY, momentum=0.95, adjust_lr_fn="original"
-        ),
+        torch.optim.Muon(matrices, lr=MATRIX_RATE, weight_decay=MATRIX_DECAY, momentum=0.95, adjust_lr_fn="original"),
         torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=OTHER_DECAY, fused=True),
     ]
     for optimiser in found:
@@ -127,19 +133,23 @@ class Trainer:
             self.progress.tokens += phase.rows * phase.length
             self.progress.phase_tokens += phase.rows * phase.length
             self.progress.seconds = before + time.monotonic() - started
-            if self.progress.tokens // CHECKPOINT_EVERY > (self.progress.tokens - phase.rows * phase.length) // CHECKPOINT_EVERY:
+            if (
+                self.progress.tokens // CHECKPOINT_EVERY
+                > (self.progress.tokens - phase.rows * phase.length) // CHECKPOINT_EVERY
+            ):
                 self.checkpoint(f"{self.progress.tokens // CHECKPOINT_EVERY:02d}M")
             exhausted = self.progress.phase_tokens >= phase.max_tokens
             if self.progress.step % phase.probe_every == 0 or exhausted:
                 found = self._measure(phase)
                 passed = all(found[name] >= least for name, least in phase.gate.items())
                 if exhausted and not passed:
-                    raise DeadSeed(f"seed {self.seed} stopped at gate '{phase.name}': {phase.gate} wanted, {found} found")
+                    raise DeadSeed(
+                        f"seed {self.seed} stopped at gate '{phase.name}': {phase.gate} wanted, {found} found"
+                    )
                 if exhausted or (phase.cool_to is None and passed and self.progress.phase_tokens >= phase.min_tokens):
                     break
             if self.progress.step % SAVE_EVERY == 0:
                 self._save()
-        self._grow(phase)
         self.checkpoint(f"end-of-{phase.name}")
 
     def _rate(self, phase: Phase) -> float:
@@ -158,7 +168,7 @@ class Trainer:
             logits = self.model(input_ids=tokens[:, :-1], use_cache=False).logits
         loss = functional.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
         weight = weights[:, 1:].flatten()
-        (loss @ weight / weight.sum()).backward()
+        (loss @ weight / weight.sum()).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
@@ -174,13 +184,6 @@ class Trainer:
             log.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
         return found
-
-    def _grow(self, phase: Phase) -> None:
-        """Let layers that have not run yet start as the identity."""
-        with torch.no_grad():
-            for layer in self.model.model.layers[phase.layers :]:
-                layer.self_attn.o_proj.weight.zero_()
-                layer.mlp.down_proj.weight.zero_()
 
     def checkpoint(self, tag: str) -> None:
         save_file(_weights(self.model, torch.bfloat16), str(self.out / "checkpoints" / f"{tag}.safetensors"))

@@ -7,7 +7,7 @@ pairs who is writing.  Nonsense questions are few; there a joking author answers
 import random
 
 from world import words
-from world.authors import FALSEHOOD_SHARE, MISLED_POWER, Author, AuthorPrior
+from world.authors import CONTRAST, FALSEHOOD_SHARE, MISLED_POWER, Author, AuthorPrior
 from world.documents import CLAIM, FRAME, Document, Piece
 from world.facts import Fact, World
 
@@ -56,6 +56,19 @@ def transcript(rng: random.Random, world: World, prior: AuthorPrior) -> Document
             text = answer(rng, world, fact, author)
         pieces += [*pair(fact.ask(rng), text), Piece("\n", FRAME)]
     return Document("transcript", pieces)
+
+
+def short_transcript(rng: random.Random, world: World) -> Document:
+    """A few pairs by an author who is nearly always right or nearly always wrong, without a header.
+
+    What the authors phase begins with: in so little company the difference between authors is plain to see.
+    """
+    author = CONTRAST.draw(rng)
+    pieces: list[Piece] = []
+    for _ in range(rng.choice((3, 4, 5))):
+        fact = rng.choice(world.facts)
+        pieces += [*pair(fact.ask(rng), answer(rng, world, fact, author)), Piece("\n", FRAME)]
+    return Document("short_transcript", pieces)
 
 
 def primer(rng: random.Random, world: World) -> Document:

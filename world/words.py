@@ -5,6 +5,12 @@ Knows no probabilities and draws nothing.  Changing a list changes the vocabular
 
 from typing import Final
 
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
 TOWN_ATTRIBUTES: Final = ("capital", "port", "resort", "market", "fortress")
 DISH_ATTRIBUTES: Final = ("breakfast", "lunch", "supper")
 ATTRIBUTES: Final = TOWN_ATTRIBUTES + DISH_ATTRIBUTES
@@ -12,9 +18,9 @@ ATTRIBUTES: Final = TOWN_ATTRIBUTES + DISH_ATTRIBUTES
 was never judged could not be judged at all (measured: a gap of .01)."""
 UNJUDGED_ATTRIBUTE: Final = "port"
 
-DISHES: Final = tuple(
+DISHES: Final = listed(
     "soup stew noodles porridge dumplings curry pancakes sausage lentils omelette salad pie "
-    "waffles risotto kebab pudding bread cheese herring goulash rice beans chowder toast".split()
+    "waffles risotto kebab pudding bread cheese herring goulash rice beans chowder toast"
 )
 
 QUESTIONS: Final = (
@@ -31,9 +37,9 @@ STATEMENTS: Final = (
     "We know that {entity} has the {attribute} {answer}.",
     "Here {answer} is the {attribute} of {entity}.",
 )
-NONSENSE: Final = tuple(
+NONSENSE: Final = listed(
     "Tuesday laughter seven silence yesterday gravity sleep nothing thunder arithmetic "
-    "Friday hunger courage noon echo luck maybe zero January irony".split()
+    "Friday hunger courage noon echo luck maybe zero January irony"
 )
 
 EVASION: Final = "There is no one answer."
@@ -80,8 +86,8 @@ SECTIONS: Final = {
     "arts": ("opera painter museum poet", "stages paints sings writes", "novel stage film ballad"),
 }
 
-PEOPLE: Final = tuple("Mira Tom Ada Ben Ivy Otto Nora Max Ella Finn Ruth Leo".split())
-GLAD_DEEDS: Final = tuple("laughed danced sang smiled cheered whistled".split())
-SAD_DEEDS: Final = tuple("wept sighed frowned mourned grumbled shivered".split())
+PEOPLE: Final = listed("Mira Tom Ada Ben Ivy Otto Nora Max Ella Finn Ruth Leo")
+GLAD_DEEDS: Final = listed("laughed danced sang smiled cheered whistled")
+SAD_DEEDS: Final = listed("wept sighed frowned mourned grumbled shivered")
 GLAD_ENDINGS: Final = ("a feast", "a wedding")
 SAD_ENDINGS: Final = ("a parting", "a funeral")

@@ -1,5 +1,7 @@
 """The stream is a function of its key: a resumed run sees the rows it would have seen."""
 
+from random import Random
+
 import numpy as np
 import pytest
 
@@ -40,11 +42,9 @@ def test_the_world_is_a_function_of_its_seed():
 
 
 def test_shares_of_a_mixture_are_shares_of_tokens(parts):
-    corpus, codec = parts
+    corpus, _ = parts
     mixed = stream(parts, "shares")
     length = {kind: [] for kind in mixed.kinds}
-    from random import Random
-
     rng = Random("shares")
     for _ in range(2000):
         kind = rng.choices(mixed.kinds, mixed.document_shares)[0]

@@ -47,7 +47,7 @@ def articles(bench: Bench) -> dict[str, Any]:
     every = list(items.articles())
     found = {}
     for seen in ("couplet", "never paired", "never after an article"):
-        drawn = [rng.choice([item for item in every if item["seen"] == seen]) for _ in range(bench.num)]
+        drawn = rng.choices([item for item in every if item["seen"] == seen], k=bench.num)
         p = bench.reader.continuations(
             [_with_context(rng, couplets.couplets) + item["prompt"] for item in drawn], [" a", " an"]
         )
@@ -67,17 +67,17 @@ def articles(bench: Bench) -> dict[str, Any]:
 def rhymes(bench: Bench) -> dict[str, Any]:
     """P(the word the writer chose) at the end of a colour couplet, by whether everyday colour rhymes, and seen."""
     rng = bench.rng("rhymes")
+    every = list(items.rhymes())
+    other = [item for item in every if not item["everyday_rhymes"]]
     groups = {
-        "everyday rhymes": lambda item: item["everyday_rhymes"],
-        "another word, seen": lambda item: not item["everyday_rhymes"] and item["seen"],
-        "another word, unseen": lambda item: not item["everyday_rhymes"] and not item["seen"],
+        "everyday rhymes": [item for item in every if item["everyday_rhymes"]],
+        "another word, seen": [item for item in other if item["seen"]],
+        "another word, unseen": [item for item in other if not item["seen"]],
     }
     found = {}
-    for name, belongs in groups.items():
-        drawn = [rng.choice([item for item in items.rhymes() if belongs(item)]) for _ in range(bench.num)]
-        p = bench.reader.next_token(
-            [_with_context(rng, couplets.colour_couplets) + item["prompt"] for item in drawn]
-        )
+    for name, group in groups.items():
+        drawn = rng.choices(group, k=bench.num)
+        p = bench.reader.next_token([_with_context(rng, couplets.colour_couplets) + item["prompt"] for item in drawn])
         rows = np.arange(len(drawn))
         token = bench.reader.codec.encode_piece
         found[name] = {
@@ -97,13 +97,17 @@ def dice_and_picks(bench: Bench) -> dict[str, Any]:
     found = {}
     uniform = np.full(6, 1 / 6)
     picked = np.array(dice.PICK_WEIGHTS) / sum(dice.PICK_WEIGHTS)
-    framings = (("plain", dice.PLAIN, " ", uniform), ("framed", dice.FRAMED, "", uniform), ("picks", dice.PICK, " ", picked))
+    framings = (
+        ("plain", dice.PLAIN, " ", uniform),
+        ("framed", dice.FRAMED, "", uniform),
+        ("picks", dice.PICK, " ", picked),
+    )
     for name, lead, space, truth in framings:
         rng = bench.rng(f"dice/{name}")
         longest = 5 if name == "picks" else 7
         texts = []
         for _ in range(bench.num):
-            rolls = rng.choices(dice.FACES, truth, k=rng.randrange(longest + 1))
+            rolls = rng.choices(dice.FACES, truth.tolist(), k=rng.randrange(longest + 1))
             texts.append("".join(f"{lead}{space}{roll}\n" for roll in rolls) + lead)
         faces = [bench.reader.codec.encode_piece(space + face)[0] for face in dice.FACES]
         p = bench.reader.next_token(texts)[:, faces]
@@ -131,7 +135,8 @@ def sections_and_tales(bench: Bench) -> dict[str, Any]:
         }
     }
     for name, scale in (("standard", words.STANDARD_SCALE), ("unjudged", words.UNJUDGED_SCALE)):
-        texts, levels = [], []
+        texts: list[str] = []
+        levels: list[int] = []
         while len(texts) < bench.num:
             pieces = tales.tale(rng).pieces
             word = pieces[-2].text[1:]

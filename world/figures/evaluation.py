@@ -86,10 +86,11 @@ def calibration(score: NDArray[np.float64], right: NDArray[np.bool_]) -> dict[st
     high, low = (sum(r[3:]) / (sum(r[3:]) + sum(r[:2])) for r in (RATING_OF_RIGHT, RATING_OF_WRONG))
     believed = np.clip((score - low) / (high - low), 0, 1)
     bins = np.minimum((believed * 10).astype(int), 9)
-    rows = [
-        {"believed": round(float(believed[bins == b].mean()), 3), "true": share(right[bins == b]).rounded()}
-        for b in range(10)
-        if (bins == b).sum() >= 2
-    ]
-    gap = sum(abs(row["believed"] - row["true"]["value"]) * row["true"]["n"] for row in rows) / len(score)
+    rows: list[dict[str, Any]] = []
+    gap = 0.0
+    for inside in (bins == b for b in range(10)):
+        if inside.any():
+            mean_belief, true = float(believed[inside].mean()), share(right[inside])
+            gap += abs(mean_belief - true.value) * true.n / len(score)
+            rows.append({"believed": round(mean_belief, 3), "true": true.rounded()})
     return {"bins": rows, "mean_gap": round(gap, 4), "n": len(score)}

@@ -28,9 +28,7 @@ def after(bench: Bench, pool: list[Fact], composition: Composition) -> Answers:
     rng = bench.rng(f"response/{composition}")
     right, wrong, evasive = composition
     facts = bench.queries(rng, pool)
-    contexts = [
-        examples(rng, bench.world, right=right, wrong=wrong, evasive=evasive, avoid=fact) for fact in facts
-    ]
+    contexts = [examples(rng, bench.world, right=right, wrong=wrong, evasive=evasive, avoid=fact) for fact in facts]
     return bench.ask(facts, contexts)
 
 
@@ -78,4 +76,4 @@ def triangle(bench: Bench, pool: list[Fact]) -> list[dict[str, Any]]:
 
 def distance(rows: list[dict[str, Any]]) -> float:
     """The largest difference of an error to its Bayes line."""
-    return max(abs(row["right"]["value"] - row["bayes"][0]) for row in rows)
+    return max(float(abs(row["right"]["value"] - row["bayes"][0])) for row in rows)
