@@ -77,9 +77,9 @@ class Person:
         said = self._ask(f"which one? {numbers[0]} to {numbers[-1]}; s skips, q quits: ", [*numbers, "s"])
         return Choice(picked=None if said == "s" else int(said) - 1, cost=Cost())
 
-    def _show(self, query: str, answers: Sequence[str], numbers: Sequence[str] | None = None) -> None:
+    def _show(self, query: str, answers: Sequence[str], labels: Sequence[str] = ("answer",)) -> None:
         lines = ["", _barred(query, "query")]
-        lines += [_barred(answer, number) for answer, number in zip(answers, numbers or ["answer"], strict=True)]
+        lines += [_barred(answer, label) for answer, label in zip(answers, labels, strict=True)]
         print("\n".join(lines), file=self._target or sys.stderr)
 
     def _ask(self, question: str, allowed: Sequence[str]) -> str:

@@ -196,7 +196,7 @@ def find(path: str, *, where: str) -> Callable[..., Any]:
     if not callable(found):
         own = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise InputError(
-            f"{inspect.getsourcefile(module) or module_name} has no function {name!r}",
+            f"{getattr(module, '__file__', None) or module_name} has no function {name!r}",
             where=where,
             remedy=nearest(name, own) if own else "it has no functions at all",
         )
