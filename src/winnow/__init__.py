@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from winnow.adaption.task import Task as Task
+    from winnow import api as api
     from winnow.api import Run as Run
     from winnow.api import adapt as adapt
     from winnow.api import task as task

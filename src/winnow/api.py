@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class Run:
     answers: tuple[Answer, ...] = ()
     examples: tuple[Answer, ...] = ()
     stop: Stop = Stop("limit", "not begun")
-    cost: Cost = Cost()
+    cost: Cost = Cost()  # of everything
+    loop_cost: Cost = Cost()  # of the rounds alone, without the response curve
 
     @property
     def context(self) -> Context:
@@ -114,10 +115,12 @@ class _Ledger:
     def __init__(self, watcher: Observer | None) -> None:
         self.rounds: list[dict[str, Any]] = []
         self.answers: list[Answer] = []
-        self.cost, self.watcher = Cost(), watcher
+        self.cost, self.measuring, self.watcher = Cost(), Cost(), watcher
 
     def on_note(self, note: Note) -> None:
-        if note.kind == "round":
+        if note.kind == "response":
+            self.measuring = note.cost
+        elif note.kind == "round":
             note = replace(note, info={**note.info, "cost": note.cost._asdict()})
             self.rounds.append(dict(note.info))
             assert note.population is not None
@@ -151,6 +154,14 @@ def split(task: Task, *, seed: int) -> tuple[Task, list[str]]:
 def gold_of(task: Task) -> Mapping[str, str] | None:
     """The right answer to each query, if the task has them."""
     return None if task.gold is None else dict(zip(task.queries, task.gold, strict=True))
+
+
+def evaluator_of(task: Task, model: LanguageModel) -> Backend:
+    """The task's evaluator, asking ``model`` where it asks one."""
+    spec = task.evaluator
+    if not isinstance(spec, str | Mapping):
+        return spec
+    return build(spec, model=model, gold=gold_of(task), pair=task.pair, header=task.header)
 
 
 def check_context(task: Task, model: LanguageModel) -> None:
@@ -233,7 +244,7 @@ def adapt(
             remedy="give --gold FILE",
         )
     check_context(task, model)
-    backend: Backend = Router(model, build(task.evaluator, model=model, gold=gold, pair=task.pair, header=task.header))
+    backend: Backend = Router(model, evaluator_of(task, model))
     require(backend, {Complete, Evaluate})
     held_out: list[str] = []
     if response is True:
@@ -262,6 +273,7 @@ def adapt(
         if journal is not None:
             journal.close()
     result.rounds, result.cost = ledger.rounds, ledger.cost
+    result.loop_cost = Cost(*(all_ - part for all_, part in zip(ledger.cost, ledger.measuring, strict=True)))
     warning = off_scale_warning([answer.parts for answer in result.answers])
     if warning is not None:
         warnings.warn(warning, WinnowWarning, stacklevel=2)
@@ -278,7 +290,8 @@ def open_journal(directory: Path, task: Task, model: LanguageModel, seed: int, b
     InputError
         When the directory is used for something else, or for another run (says what differs).
     """
-    ours = {"winnow": __version__, "model": model.identity, "seed": seed, "task": _plain(asdict(task))}
+    said = {one.name: getattr(task, one.name) for one in fields(task)} | {"evaluator": backend.identity}
+    ours = {"winnow": __version__, "model": model.identity, "seed": seed, "task": _plain(said)}
     file = directory / "run.json"
     if file.exists():
         theirs = json.loads(read_text(file))

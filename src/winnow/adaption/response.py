@@ -97,12 +97,18 @@ def _pools(
 
 
 def _context(pools: dict[int, list[Item]], wanted: IntArray, query: str, slot: int, place: Key) -> list[Item]:
-    """A context of the wanted composition in random order, without the query itself."""
+    """A context of the wanted composition in random order; no query twice while there are others, and never its own."""
     chosen: list[Item] = []
     for kind, number in enumerate(wanted.tolist()):
         if number:
-            pool = [item for item in pools[kind] if item.query != query]
+            pool = pools[kind]
             order = np.argsort(uniforms(place, f"kind {kind}", [slot], len(pool))[0], kind="stable")
-            chosen += [pool[i] for i in order[:number]]
+            drawn = [pool[i] for i in order if pool[i].query != query]
+            taken = {item.query for item in chosen}
+            fresh: dict[str, Item] = {}
+            for item in drawn:
+                if item.query not in taken:
+                    fresh.setdefault(item.query, item)
+            chosen += [*fresh.values(), *drawn][:number]
     order = np.argsort(uniforms(place, "order", [slot], len(chosen))[0], kind="stable")
     return [chosen[i] for i in order]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from winnow.evaluators.template import Template
+from winnow.ports.requests import Backend
 from winnow.values.errors import InputError, nearest
 
 BUFFERS = ("replaced", "appended")
@@ -27,7 +28,8 @@ class Task:
     gold : one right answer a query. Gold measures and may stop a run; it never picks.
     pair : text of one pair with {query} and {answer}; header : fixed text before the pairs.
     stop : strings that end an answer; max_tokens, temperature, top_p : how answers are sampled.
-    evaluator : a one-line spec ("survey", "verifier numeric", "module:function") or a mapping; see ``winnow adapt --help``.
+    evaluator : a one-line spec ("survey", "verifier numeric", "module:factory"), a mapping, or a backend that answers
+        Evaluate.
     select : soft (survive with probability = score), threshold (score >= threshold), best (the best of ``candidates``
         answers to each query), and two controls: random (as many as soft would keep, at random) and inverted
         (survive with probability 1 - score).
@@ -56,7 +58,7 @@ class Task:
     max_tokens: int = 32
     temperature: float = 1.0
     top_p: float = 1.0
-    evaluator: str | Mapping[str, Any] = "survey"
+    evaluator: str | Mapping[str, Any] | Backend = "survey"
     select: str = "soft"
     threshold: float = 0.5
     candidates: int = 1

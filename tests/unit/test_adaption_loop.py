@@ -1,0 +1,171 @@
+"""What the loop promises besides theory: no leaks, honest ends, accounting that adds up, the same bytes for a seed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import winnow as wn
+from tests.support.organism import Organism
+from winnow.values.errors import ContextError, InputError
+from winnow.values.records import to_json
+
+QUERIES = [f"q{i}?" for i in range(60)]
+GOLD = ["right"] * 60
+
+
+def adapt(model, task, **settings):
+    """The organism evaluates itself, without a survey."""
+    return wn.adapt(model, replace(task, evaluator=model), **settings)
+
+
+def task(**changes):
+    settings = {"queries": QUERIES, "gold": GOLD, "rounds": 3, "reuse": True, "examples": 8, "max_tokens": 2}
+    return wn.Task(**{**settings, **changes})
+
+
+@pytest.mark.parametrize("draw", ["per-query", "shared"])
+def test_a_query_never_stands_in_its_own_context(draw):
+    organism = Organism()
+    adapt(organism, task(draw=draw), seed=0)
+    for prompt in organism.prompts:
+        asked = re.findall(r"Q: (.+)\n", prompt)
+        assert asked[-1] not in asked[:-1]
+        assert len(set(asked)) == len(asked)
+
+
+def test_a_shared_draw_gives_everyone_the_same_examples_but_for_their_own():
+    run = adapt(Organism(), task(draw="shared", rounds=1), seed=0)
+    contexts = [set(a.parents) for a in run.answers if a.round == 1]
+    assert len(set().union(*contexts)) <= 8 + 1
+
+
+def test_lineage_names_exactly_the_answers_whose_text_stood_in_the_prompt():
+    organism = Organism()
+    run = adapt(organism, task(), seed=3)
+    for answer, prompt in zip(run.answers, organism.prompts, strict=True):
+        shown = re.findall(r"Q: (.+)\nA: (.+)\n", prompt)
+        assert shown == [tuple(run.answers[p].item) for p in answer.parents]
+
+
+def test_price_terms_add_up_to_the_change_for_every_trait_and_buffer():
+    for buffer in ("replaced", "appended"):
+        run = adapt(Organism(), task(buffer=buffer), seed=0)
+        assert run.rounds[0]["price"] is None
+        for record in run.rounds[1:]:
+            for terms in record["price"].values():
+                parts = terms["selection"] + terms["transmission"] + terms["parentless"]
+                assert parts == pytest.approx(terms["change"], abs=1e-12)
+    replaced = adapt(Organism(), task(), seed=0).rounds
+    change = (1 - replaced[1]["error"]) - (1 - replaced[0]["error"])
+    assert replaced[1]["price"]["correctness"]["change"] == pytest.approx(change, abs=1e-12)
+
+
+def test_the_same_seed_is_the_same_bytes_and_another_seed_is_not():
+    one, same, other = (to_json(adapt(Organism(), task(), seed=s).rounds) for s in (0, 0, 1))
+    assert one == same != other
+
+
+def test_queries_are_asked_once_each_and_the_loop_ends_when_they_are_used_up():
+    run = adapt(Organism(), task(reuse=False, queries_per_round=25, rounds=5), seed=0)
+    asked = [answer.item.query for answer in run.answers]
+    assert len(asked) == len(set(asked)) == 50
+    assert run.stop.reason == "queries"
+
+
+def test_nothing_accepted_ends_the_loop():
+    run = adapt(Organism(scores=(0.0, 0.0, 0.0)), task(), seed=0)
+    assert (run.stop.reason, len(run.rounds)) == ("nothing accepted", 1)
+
+
+def test_patience_ends_a_loop_that_no_longer_moves():
+    run = adapt(Organism(start=(1.0, 0.0, 0.0)), task(rounds=9, patience=2), seed=0)
+    assert (run.stop.reason, len(run.rounds)) == ("converged", 3)
+
+
+def test_without_gold_everything_works_but_nothing_is_guessed():
+    run = adapt(Organism(), task(gold=None), seed=0)
+    for record in run.rounds:
+        assert record["error"] is record["sensitivity"] is record["false_positive_rate"] is record["predicted"] is None
+    assert "score" in run.rounds[1]["price"]
+    assert "correctness" not in run.rounds[1]["price"]
+    assert wn.api.NOT_IDENTIFIABLE in run.conclusion()
+
+
+def test_gold_measures_and_never_picks():
+    with_gold, without = adapt(Organism(), task(), seed=0), adapt(Organism(), task(gold=None), seed=0)
+    assert with_gold.answers == without.answers
+
+
+def test_an_empty_answer_is_not_evaluated_and_never_kept():
+    class Silent(Organism):
+        def _complete(self, request):
+            reply = super()._complete(request)
+            return type(reply)(**{**vars(reply), "text": ("  ",) + reply.text[1:]})
+
+    silent = Silent()
+    run = adapt(silent, task(select="inverted"), seed=0)
+    assert "" not in silent.evaluated
+    assert not any(answer.accepted for answer in run.answers if not answer.item.answer)
+
+
+def test_a_limit_keeps_every_round_so_far(tmp_path):
+    from winnow.ports.program import Limits
+
+    full = adapt(Organism(), task(), seed=0)
+    run = adapt(Organism(), task(), seed=0, limits=Limits(max_requests=5), out=tmp_path / "run")
+    assert run.stop.reason == "limit"
+    assert run.rounds == full.rounds[: len(run.rounds)]
+    assert len(run.rounds) == 2
+    saved = [json.loads(line) for line in (tmp_path / "run" / "rounds.jsonl").read_text().splitlines()]
+    assert saved == run.rounds
+
+
+def test_a_context_that_could_outgrow_the_model_is_refused_before_any_work():
+    organism = Organism()
+    organism.context_length = 90
+    with pytest.raises(ContextError, match=r"90.*at most \d+ examples"):
+        adapt(organism, task(), seed=0)
+    assert not organism.prompts
+
+
+def test_an_output_directory_in_use_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("precious")
+    with pytest.raises(InputError, match="in use"):
+        adapt(Organism(), task(), seed=0, out=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"queries": []}, "queries: there are no queries"),
+        ({"gold": ["right"]}, "1 gold answers for 60 queries"),
+        ({"rounds": 0}, "rounds: must be at least 1, not 0"),
+        ({"select": "sofft"}, "did you mean 'soft'"),
+        ({"buffer": "kept"}, "not one of replaced, appended"),
+        ({"pair": "Q: {query}"}, "{answer}"),
+        ({"queries": ["a\nb"], "gold": None}, "query 1 contains the stop string"),
+        ({"temperature": -1.0}, "temperature: must lie in"),
+        ({"select": "best"}, "at least two candidates"),
+    ],
+)
+def test_a_task_that_cannot_be_is_refused_with_field_and_remedy(changes, said):
+    with pytest.raises(InputError, match=re.escape(said) if "[" not in said else said):
+        task(**changes)
+
+
+def test_selection_rules_on_known_scores():
+    from winnow.adaption.selection import survival
+
+    score, group = np.array([0.2, 0.9, 0.9, np.nan]), np.array([0, 0, 1, 1])
+    assert survival(task(select="soft"), score, group).tolist() == [0.2, 0.9, 0.9, 0.0]
+    assert survival(task(select="inverted"), score, group).tolist() == pytest.approx([0.8, 0.1, 0.1, 0.0])
+    assert survival(task(select="best", candidates=2), score, group).tolist() == [0.0, 1.0, 1.0, 0.0]
+    random = survival(task(select="random"), score, group)
+    assert random[:3].tolist() == pytest.approx([0.5] * 3)
+    assert random[3] == 0.0
