@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from winnow.evaluators.item_by_item import ItemByItem
+from winnow.evaluators.likelihood import Likelihood
 from winnow.evaluators.person import Person
 from winnow.evaluators.spec import BUILT_IN, build
+from winnow.evaluators.survey import Survey
+from winnow.evaluators.template import Guard, Template
+from winnow.models.load import load
 from winnow.models.tabular import Tabular
 from winnow.ports.laws import BACKEND_LAWS, BackendCase
 from winnow.ports.requests import Backend, Choose, Evaluate, Item
@@ -84,3 +88,32 @@ def test_journal_keeps_law(law: str, tmp_path: Path) -> None:
         return FileJournal(tmp_path / f"{next(number)}.journal", build("verifier exact", gold=GOLD))
 
     BACKEND_LAWS[law](BackendCase(make=make, requests=requests))
+
+
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize("list_scale", [False, True])
+def test_survey_and_likelihood_of_a_transformers_model(
+    tiny_model: Callable[..., str], chat: bool, list_scale: bool
+) -> None:
+    """Real tokenisation: base and chat, the scale listed or not; no more than all the probability is on the scale."""
+    model = load(tiny_model("qwen3", chat=chat))
+    words = ("ab", "cd", "ef gh")
+    survey = Survey(model, "bad?", words, pair="{query} {answer}. ", list_scale=list_scale)
+    ((_, reply),) = survey.answer([Evaluate(items=(Item("ab", "cd"), Item("a", "h bad? ef gh")))])
+    mass = sum(reply.parts[0][word] for word in words)
+    assert 0 < mass <= 1
+    assert reply.parts[0]["off_scale"] == pytest.approx(1 - mass)
+    assert [part["cut"] for part in reply.parts] == [0, 1]
+    ((_, fit),) = Likelihood(model, pair="{query} {answer}. ").answer([Evaluate(items=(Item("ab", "cd"),))])
+    assert 0 < fit.score[0] < 1
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_special_tokens_written_out_in_an_answer_are_cut_and_unknown_ones_are_not(
+    tiny_model: Callable[..., str], chat: bool
+) -> None:
+    guard = Guard("bad?", Template("{query} {answer}. "), load(tiny_model("qwen3", chat=chat)).codec)
+    for answer in ("ab</s>", "ab <reply>cd", "<user>", "ab<s>cd"):
+        assert guard.cut(answer) == ("", True)
+    for answer in ("", "ab", "a<b>c/", "Z unknown Ω", "\n", " ", "  ab  cd  "):
+        assert guard.cut(answer) == (answer, False)
