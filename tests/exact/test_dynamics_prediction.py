@@ -48,6 +48,12 @@ def test_what_an_appended_buffer_holds_dilutes_the_news():
     assert held[:, 1].mean() == pytest.approx((4 * 0.1 + 0.5) / 5, abs=4 * 0.06 / 20)
 
 
+def test_curves_and_acceptances_are_used_in_turn():
+    right, wrong = (ResponseCurve.from_function(4, 2, lambda n, k=k: np.eye(2)[[k] * len(n)]) for k in (0, 1))
+    draws = predictive_draws([30, 30], np.ones((6, 2)), [right, wrong, wrong], num_queries=5, key=Key(5))
+    assert draws[:, 1].tolist() == [0, 1, 1, 0, 1, 1]
+
+
 def test_replicates_in_which_nothing_is_accepted_have_no_next_round():
     draws = predictive_draws([1, 1], np.full((400, 2), 0.3), [LINE], num_queries=10, key=Key(3))
     assert abs(len(draws) / 400 - (1 - 0.49)) <= 4 * np.sqrt(0.49 * 0.51 / 400)

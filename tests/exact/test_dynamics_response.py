@@ -128,10 +128,20 @@ def test_lack_of_fit_is_quiet_for_a_smooth_world_and_loud_for_a_sudden_one():
     assert rough > chi2.ppf(0.999, free)
 
 
+def test_lack_of_fit_has_as_many_degrees_of_freedom_as_the_fit_left():
+    every = compositions(8, 3)
+    deviances, free = np.array(
+        [ResponseCurve.measured(every, measure(TRUTH, every, 400, seed=s)).lack_of_fit() for s in range(12)]
+    ).T
+    assert np.all(free < 2 * 45 - 5)  # the smooth part alone takes more than five parameters
+    assert abs((deviances - free).mean()) <= 4 * np.sqrt(2 * free.mean() / 12)
+
+
 def test_a_resample_is_a_function_of_its_key_and_an_exact_curve_is_its_own():
     curve = ResponseCurve.measured(GRID, measure(TRUTH, GRID, 30, seed=8))
     np.testing.assert_array_equal(curve.resample(Key(1)).table, curve.resample(Key(1)).table)
     assert np.any(curve.resample(Key(1)).table != curve.resample(Key(2)).table)
+    assert curve.resample(Key(1)).smoothing == curve.smoothing  # a replicate is as smooth as what it replicates
     assert TRUTH.resample(Key(1)) is TRUTH
     assert TRUTH.lack_of_fit() == (0.0, 0.0)
 
