@@ -61,7 +61,7 @@ class Survey:
 
     Parts, for each item: the probability of every word under its own name, ``off_scale`` (1 - their sum, never
     renormalised away), ``entropy`` of the shares on the scale in nats, ``cut``, which is 1 when the answer held the
-    question, opened another pair or held an end token - it is cut there and its score is 0. Where nothing at all fell on
+    question, opened another pair or wrote out a special token - it is cut and its score is 0. Where nothing at all fell on
     the scale the score is 0.
 
     Raises

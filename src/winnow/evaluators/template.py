@@ -1,18 +1,20 @@
 """The template of one query/answer pair, and what an answer must not contain to be put into it.
 
 Text written by the model cannot end the evaluator's prompt early or add a verdict of its own: an answer that holds the
-evaluator's question, opens another pair, or holds a token with which the model ends a text is cut there.
+evaluator's question or opens another pair is cut there, one that writes out a special token is cut whole.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 from winnow.ports.requests import Codec
 from winnow.values.errors import InputError, nearest
 
 FIELD = re.compile(r"\{(\w+)\}")
+UNHEARD_OF = "\U0010fffd"  # for private use, so in nobody's vocabulary
 LINE_END = r"[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]"
 
 
@@ -62,7 +64,9 @@ class Template:
 
 
 class Guard:
-    """Cuts answers: at ``question``, at a line that opens with one of the template's labels, at an end token."""
+    """Cuts answers: at ``question``, at a line that opens with one of the template's labels, and whole ones that hold a
+    special token, which would end the text or another's turn.
+    """
 
     def __init__(self, question: str, template: Template, codec: Codec | None = None) -> None:
         # white space inside the question may be any, and a question of three words is known without its last mark
@@ -71,22 +75,45 @@ class Guard:
         patterns = [r"\s+".join(map(re.escape, words))] if words else []
         patterns += [LINE_END + r"\s*" + r"\s+".join(map(re.escape, label.split())) for label in template.labels]
         self._pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
-        self._codec, self._lead = codec, bare  # never encoded alone: some texts have no tokens of their own
-        self._ends = frozenset(t for t in codec.end_tokens if not codec.decode([t])) if codec else frozenset()
-        self._usual = self._count("")
+        self._special = _SpecialTokens(codec, bare) if codec is not None else None
 
     def cut(self, answer: str) -> Cut:
         """The answer up to the first thing that does not belong into it."""
         found = self._pattern.search(answer) if self._pattern else None
         text = answer[: found.start()].rstrip() if found else answer
-        if self._ends and self._count(text) > self._usual:
+        if self._special is not None and self._special.written_out_in(text):
             return Cut("", True)
         return Cut(text, found is not None)
 
-    def _count(self, text: str) -> int:
-        if not self._ends or self._codec is None:
-            return 0
+
+class _SpecialTokens:
+    """Knows special tokens by what a codec does with them: encoding gives them, decoding gives them no text.
+
+    The unknown token looks alike and does no harm; it is known by a character that no text of any vocabulary holds.
+    """
+
+    def __init__(self, codec: Codec, lead: str) -> None:
+        self._codec, self._lead = codec, lead  # some texts have no tokens of their own, so none is encoded alone
+        self._silent: dict[int, bool] = {}
+        self._anchor = [token for token in self._encode("") if codec.decode([token]).strip()][-1:]
+        self._usual = self._count("", unknown=frozenset())
+        self._unknown = frozenset(self._count(UNHEARD_OF, unknown=frozenset()) - self._usual)
+
+    def written_out_in(self, text: str) -> bool:
+        """Whether a text holds more special tokens than any text does."""
+        return bool(self._count(text, unknown=self._unknown) - self._usual)
+
+    def _count(self, text: str, unknown: frozenset[int]) -> Counter[int]:
+        return Counter(token for token in self._encode(text) if token not in unknown and self._says_nothing(token))
+
+    def _says_nothing(self, token: int) -> bool:
+        if token not in self._silent:
+            with_it, without = self._codec.decode([*self._anchor, token]), self._codec.decode(self._anchor)
+            self._silent[token] = with_it == without
+        return self._silent[token]
+
+    def _encode(self, text: str) -> list[int]:
         try:
-            return sum(token in self._ends for token in self._codec.encode(f"{self._lead} {text}"))
+            return self._codec.encode(f"{self._lead} {text}" if text else self._lead)
         except InputError:  # a text without tokens is the model's to refuse
-            return 0
+            return []
