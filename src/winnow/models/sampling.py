@@ -6,6 +6,8 @@ import numpy as np
 
 from winnow.values.logspace import FloatArray, log_normalise
 
+ROUNDING = 1e-12  # a set that holds the mass but for this much holds it
+
 
 def temper(logprob: FloatArray, *, temperature: float = 1.0, top_p: float = 1.0) -> FloatArray:
     """Log-probabilities ``[N, V]`` with which tokens are drawn, normalised.
@@ -27,5 +29,5 @@ def temper(logprob: FloatArray, *, temperature: float = 1.0, top_p: float = 1.0)
     ordered = np.exp(np.take_along_axis(scaled, order, axis=1))
     before = np.cumsum(ordered, axis=1) - ordered
     kept = np.zeros(logprob.shape, np.bool_)
-    np.put_along_axis(kept, order, before < top_p, axis=1)
+    np.put_along_axis(kept, order, before < top_p - ROUNDING, axis=1)
     return log_normalise(np.where(kept, scaled, -np.inf), axis=1)

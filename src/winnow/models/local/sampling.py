@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import torch
 
+from winnow.models.sampling import ROUNDING
+
 
 def temper(logprob: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """Unnormalised probabilities ``[N, V]``, float64, of sampling at ``temperature`` (> 0) within ``top_p``."""
@@ -16,7 +18,7 @@ def temper(logprob: torch.Tensor, temperature: float, top_p: float) -> torch.Ten
         return weight
     ordered, token = torch.sort(weight, dim=1, descending=True, stable=True)
     before = ordered.cumsum(dim=1) - ordered
-    kept = before < top_p * ordered.sum(dim=1, keepdim=True)
+    kept = before < (top_p - ROUNDING) * ordered.sum(dim=1, keepdim=True)
     return torch.zeros_like(weight).scatter_(1, token, ordered * kept)
 
 

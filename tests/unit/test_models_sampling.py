@@ -1,0 +1,48 @@
+"""Sampling in torch is sampling by the reference: the same token for the same log-probabilities and uniform number."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from winnow.models.sampling import temper
+from winnow.models.stopping import first_stop
+from winnow.ports.requests import draw
+from winnow.values.logspace import log_normalise
+from winnow.values.random import Key, uniforms
+
+
+@pytest.mark.parametrize("temperature", [0, 0.3, 1, 2.5])
+@pytest.mark.parametrize("top_p", [0.05, 0.5, 0.9, 1])
+def test_torch_draws_what_the_reference_draws(temperature: float, top_p: float) -> None:
+    import torch
+
+    from winnow.models.local.sampling import draw as draw_torch
+
+    rows = uniforms(Key(0), "test", np.arange(300), 41)
+    logprob = log_normalise(8 * rows[:, 1:], axis=1).astype(np.float32)
+    logprob[:5] = -np.log(40)  # all tie
+    expected = draw(temper(logprob.astype(np.float64), temperature=temperature, top_p=top_p), rows[:, 0])
+    token = draw_torch(
+        torch.from_numpy(logprob), torch.from_numpy(rows[:, 0].copy()), temperature=temperature, top_p=top_p
+    )
+    np.testing.assert_array_equal(token.numpy(), expected)
+
+
+def test_impossible_tokens_are_never_drawn() -> None:
+    import torch
+
+    from winnow.models.local.sampling import draw as draw_torch
+
+    with np.errstate(divide="ignore"):
+        logprob = np.log(np.array([[0, 0.5, 0, 0.5, 0]]))
+    numbers = np.array([0.0, 0.25, 0.5, 0.75, 1 - 2**-53])
+    rows = torch.from_numpy(logprob.repeat(5, axis=0))
+    token = draw_torch(rows, torch.from_numpy(numbers), temperature=1.0, top_p=1.0)
+    assert token.tolist() == draw(logprob.repeat(5, axis=0), numbers).tolist() == [1, 1, 3, 3, 3]
+
+
+def test_first_stop_is_the_earliest() -> None:
+    assert first_stop("one two", ("two", "ne")) == 1
+    assert first_stop("one", ("two",)) is None
+    assert first_stop("", ()) is None
