@@ -107,7 +107,7 @@ class FileJournal:
         for position, reply in self.backend.answer([requests[index] for index in missing]):
             if position not in waiting:
                 raise ModelError(
-                    f"{self.identity}: replied to request {position} of {len(missing)}, which nobody asked"
+                    f"{self.identity}: replied twice, or to what nobody asked ({position} of {len(missing)})"
                 )
             index = waiting.pop(position)
             kind = type(requests[index])
