@@ -23,7 +23,7 @@ from winnow.adaption.selection import survival
 from winnow.adaption.task import Task
 from winnow.dynamics.prediction import predictive_draws
 from winnow.dynamics.recurrence import free_running
-from winnow.dynamics.response import ResponseCurve
+from winnow.dynamics.response import ResponseCurve, ResponseMeasurement
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
 
@@ -42,7 +42,9 @@ class Forecast:
         self.context = response.context[:, : self.num_kinds]
         keep = survival(task, response.score.ravel(), np.arange(response.score.size)).reshape(response.score.shape)
         num_queries = response.kind.shape[1]
+        self.smoothing: float | None = None  # chosen once, on all there is
         self.acceptance, self.curve = self._fit(response.kind, keep)
+        self.smoothing = self.curve.smoothing
         picks = (uniforms(key, "queries", np.arange(num_draws), num_queries) * num_queries).astype(np.int64)
         fits = [self._fit(response.kind[:, pick], keep[:, pick]) for pick in picks]
         self.acceptances = np.array([fit[0] for fit in fits])
@@ -53,7 +55,8 @@ class Forecast:
         rates = acceptance(kind.ravel(), keep.ravel())[: self.num_kinds]
         rates = np.where(np.isnan(rates), np.nan_to_num(rates[WRONG], nan=0.5), rates)
         counts = np.array([np.bincount(row, minlength=3)[: self.num_kinds] for row in kind[-len(self.context) :]])
-        return np.clip(rates, 1e-9, 1.0), ResponseCurve.measured(self.context, counts)
+        measurement = ResponseMeasurement(context=self.context, answers=counts)
+        return np.clip(rates, 1e-9, 1.0), ResponseCurve.fit(measurement, smoothing=self.smoothing)
 
     def after(
         self, number: int, rounds: Sequence[int], kind: IntArray, accepted: Sequence[bool], num_queries: int

@@ -64,7 +64,7 @@ def measure_response(
     table = grid(task.examples, abstentions=bool(task.abstentions))
     for row, wanted in enumerate(table):
         place = key.child("point", row)
-        contexts = [_context(pools, wanted, query, slot, place) for slot, query in enumerate(queries)]
+        contexts = _contexts(pools, wanted, queries, place)
         items, _ = yield from write_answers(task, contexts, queries, place.child("answer"), chat=chat)
         kinds.append(kinds_of(items, gold, task.match, task.abstentions))
         scores.append((yield from evaluate(items))[0])
@@ -96,19 +96,27 @@ def _pools(
     return pools
 
 
-def _context(pools: dict[int, list[Item]], wanted: IntArray, query: str, slot: int, place: Key) -> list[Item]:
-    """A context of the wanted composition in random order; no query twice while there are others, and never its own."""
-    chosen: list[Item] = []
-    for kind, number in enumerate(wanted.tolist()):
-        if number:
-            pool = pools[kind]
-            order = np.argsort(uniforms(place, f"kind {kind}", [slot], len(pool))[0], kind="stable")
-            drawn = [pool[i] for i in order if pool[i].query != query]
+def _contexts(pools: dict[int, list[Item]], wanted: IntArray, queries: Sequence[str], place: Key) -> list[list[Item]]:
+    """A context of the wanted composition for each query, in random order.
+
+    No query stands in its own context, and none stands twice in one while there are others.
+    """
+    slots = np.arange(len(queries))
+    draws = {
+        kind: np.argsort(uniforms(place, f"kind {kind}", slots, len(pools[kind])), axis=1, kind="stable")
+        for kind in np.flatnonzero(wanted).tolist()
+    }
+    shuffles = np.argsort(uniforms(place, "order", slots, int(wanted.sum())), axis=1, kind="stable")
+    contexts = []
+    for slot, query in enumerate(queries):
+        chosen: list[Item] = []
+        for kind, order in draws.items():
+            drawn = [pools[kind][i] for i in order[slot] if pools[kind][i].query != query]
             taken = {item.query for item in chosen}
             fresh: dict[str, Item] = {}
             for item in drawn:
                 if item.query not in taken:
                     fresh.setdefault(item.query, item)
-            chosen += [*fresh.values(), *drawn][:number]
-    order = np.argsort(uniforms(place, "order", [slot], len(chosen))[0], kind="stable")
-    return [chosen[i] for i in order]
+            chosen += [*fresh.values(), *drawn][: int(wanted[kind])]
+        contexts.append([chosen[i] for i in shuffles[slot]])
+    return contexts
