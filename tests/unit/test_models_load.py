@@ -162,3 +162,17 @@ def test_half_precision_loads_and_answers(tiny_model: Tiny) -> None:
 def test_only_the_bundled_model_has_a_card() -> None:
     with pytest.raises(InputError, match="only the bundled model"):
         describe("some/other")
+
+
+def test_longrope_keeps_to_the_context_its_angles_are_fixed_in(tiny_model: Tiny) -> None:
+    """Beyond it, one long row would change the answers of the short rows beside it."""
+    rope = {
+        "rope_type": "longrope",
+        "rope_theta": 10000.0,
+        "short_factor": [1.0] * 4,
+        "long_factor": [4.0] * 4,
+        "original_max_position_embeddings": 32,
+        "factor": 3.0,
+    }
+    assert load(tiny_model("llama", rope_parameters=rope)).context_length == 32
+    assert load(tiny_model("llama")).context_length == 96

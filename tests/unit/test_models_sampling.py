@@ -46,3 +46,15 @@ def test_first_stop_is_the_earliest() -> None:
     assert first_stop("one two", ("two", "ne")) == 1
     assert first_stop("one", ("two",)) is None
     assert first_stop("", ()) is None
+
+
+def test_most_probable_agrees_with_the_reference_also_in_ties() -> None:
+    import torch
+
+    from winnow.models.local.reduction import most_probable
+
+    rows = uniforms(Key(1), "test", np.arange(50), 30)
+    for values in (rows, np.floor(4 * rows), np.zeros((2, 30))):
+        for num in (1, 3, 30):
+            expected = np.argsort(-values, axis=1, kind="stable")[:, :num]
+            np.testing.assert_array_equal(most_probable(torch.from_numpy(values.copy()), num).numpy(), expected)

@@ -116,10 +116,14 @@ def _refuse(config: Any, name: str) -> None:
 
 
 def _context_length(config: Any, tokenizer: Any) -> int:
+    """Positions the model has. Where its rotary angles change with the longest row beside it, only those before that."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    tables = [rope] if "rope_type" in rope else [table for table in rope.values() if isinstance(table, dict)]
+    limits = [table.get("original_max_position_embeddings") for table in tables if table.get("rope_type") == "longrope"]
     for key in ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length"):
         value = getattr(config, key, None)
         if isinstance(value, int) and value > 0:
-            return value
+            return min([value, *(int(limit) for limit in limits if limit)])
     return int(min(tokenizer.model_max_length, 2**31))  # no positions to run out of
 
 

@@ -16,7 +16,7 @@ import torch
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.complete import Row, Scribe, complete_rows
 from winnow.models.local.network import Network
-from winnow.models.local.sampling import draw
+from winnow.models.local.reduction import columns, reduce
 from winnow.models.local.score import score_cached, score_plain
 from winnow.models.local.session import CachedSession, PlainSession, SlowPathWarning, distinct
 from winnow.ports.requests import (
@@ -188,27 +188,17 @@ class LocalModel:
 
     def _next_token(self, request: NextToken, sequences: list[list[int]]) -> NextTokens:
         rows, which = distinct(sequences)
-        parts: list[Any] = [None] * len(rows)
+        nodes_of: dict[int, list[int]] = {}
+        for node, row in enumerate(which):
+            nodes_of.setdefault(row, []).append(node)
+        width = columns(request, self._codec.vocabulary_size)
+        token = np.empty((len(sequences), width), np.int64)
+        logprob = np.empty((len(sequences), width), np.float64)
         for chunk in self._chunks(rows):
             mine = [rows[index] for index in chunk]
-            logprob = self._network.causal(mine, [[len(row) - 1] for row in mine])
-            for index, one in zip(chunk, logprob, strict=True):
-                parts[index] = one
-        token, logprob = _reduce(torch.stack([parts[index] for index in which]), request)
-        cost = Cost(len(sequences), sum(map(len, rows)), 0)
-        return NextTokens(token=token.cpu().numpy(), logprob=logprob.double().cpu().numpy(), cost=cost)
-
-
-def _reduce(logprob: torch.Tensor, request: NextToken) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a NextToken request asks of ``[N, V]``, as ``ports.requests.select_tokens`` does it."""
-    rows, vocabulary = logprob.shape
-    if request.uniform is not None:
-        uniform = torch.as_tensor(request.uniform, device=logprob.device)
-        token = draw(logprob, uniform, temperature=1.0, top_p=1.0)[:, None]
-    elif request.tokens is not None:
-        token = torch.as_tensor(request.tokens, device=logprob.device).expand(rows, -1)
-    elif request.top is not None:
-        token = torch.sort(logprob, dim=1, descending=True, stable=True).indices[:, : request.top]
-    else:
-        token = torch.arange(vocabulary, device=logprob.device).expand(rows, -1)
-    return token, logprob.gather(1, token)
+            full = self._network.causal(mine, [[len(row) - 1] for row in mine])
+            place = [at for at, index in enumerate(chunk) for _ in nodes_of[index]]
+            nodes = [node for index in chunk for node in nodes_of[index]]
+            uniform = None if request.uniform is None else request.uniform[nodes]
+            token[nodes], logprob[nodes] = reduce(full[place], request, uniform)
+        return NextTokens(token=token, logprob=logprob, cost=Cost(len(sequences), sum(len(row) for row in rows), 0))

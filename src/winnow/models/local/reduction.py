@@ -1,0 +1,41 @@
+"""What a NextToken request asks for, taken from log-probabilities where they live: ``ports.select_tokens`` in torch."""
+
+from __future__ import annotations
+
+import torch
+
+from winnow.models.local.sampling import draw
+from winnow.ports.requests import NextToken
+from winnow.values.logspace import FloatArray, IntArray
+
+
+def columns(request: NextToken, vocabulary: int) -> int:
+    """How many tokens a node's reply holds."""
+    if request.uniform is not None:
+        return 1
+    if request.tokens is not None:
+        return int(request.tokens.size)
+    return vocabulary if request.top is None else min(request.top, vocabulary)
+
+
+def reduce(logprob: torch.Tensor, request: NextToken, uniform: FloatArray | None) -> tuple[IntArray, FloatArray]:
+    """Tokens and their log-probabilities ``[N, K]`` from ``[N, V]``; ``uniform`` ``[N]`` is that of these nodes."""
+    rows, vocabulary = logprob.shape
+    if uniform is not None:
+        token = draw(logprob, torch.as_tensor(uniform, device=logprob.device), temperature=1.0, top_p=1.0)[:, None]
+    elif request.tokens is not None:
+        token = torch.as_tensor(request.tokens, device=logprob.device).expand(rows, -1)
+    elif request.top is not None:
+        token = most_probable(logprob, columns(request, vocabulary))
+    else:
+        token = torch.arange(vocabulary, device=logprob.device).expand(rows, -1)
+    return token.cpu().numpy(), logprob.gather(1, token).double().cpu().numpy()
+
+
+def most_probable(logprob: torch.Tensor, num: int) -> torch.Tensor:
+    """The ``num`` most probable tokens a row ``[N, num]``, by falling probability, ties to the smaller token."""
+    value, token = logprob.topk(num, dim=1)
+    if bool(((logprob >= value[:, -1:]).sum(dim=1) > num).any()):  # a tie at the edge: topk took any of them
+        return torch.sort(logprob, dim=1, descending=True, stable=True).indices[:, :num]
+    token = token.sort(dim=1).values
+    return token.gather(1, logprob.gather(1, token).sort(dim=1, descending=True, stable=True).indices)
