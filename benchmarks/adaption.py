@@ -1,0 +1,238 @@
+"""The loop against its theory and its rivals on the bundled model, over seeds: what docs/log.md says of adapt.
+
+    python -m benchmarks.adaption [--seeds 5] [--log docs/log.md]
+
+Seeds are 0, 1, 2, ... Every figure has its n, its interval and what it is compared with; nothing is tuned here. Writes the
+numbers as JSON lines to stdout and, with --log, as a dated section at the end of a log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import t as student
+
+from winnow import load
+from winnow.adaption.asking import write_answers
+from winnow.adaption.audit import draw_sample, judge
+from winnow.adaption.labels import RIGHT, kinds_of
+from winnow.api import Run, adapt
+from winnow.adaption.loop import gold_of
+from winnow.demo import RULES, facts_task, rivals_of
+from winnow.ports.program import run
+from winnow.ports.requests import LanguageModel
+from winnow.values.random import Key, permutation, uniforms
+from winnow.values.records import to_json
+
+Row = dict[str, Any]
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean over seeds with its 95 % t interval."""
+    data = np.asarray(values, np.float64)
+    half = (
+        float(student.ppf(0.975, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size))
+        if data.size > 1
+        else float("nan")
+    )
+    return float(data.mean()), float(data.mean() - half), float(data.mean() + half)
+
+
+def spread(name: str, values: Sequence[float], **more: Any) -> Row:
+    """A row of a quantity measured once a seed."""
+    mean, low, high = interval(values)
+    return {
+        "row": name,
+        "mean": round(mean, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "seeds": len(values),
+        **more,
+    }
+
+
+def forecasts(rule: str, runs: Sequence[Run]) -> Iterator[Row]:
+    """Coverage and width of the one-step predictive interval, and its error beside "same as last round"."""
+    cases = [
+        (before["error"], now["error"], now["predicted"])
+        for one in runs
+        for before, now in zip(one.rounds, one.rounds[1:])
+    ]
+    inside = [p["one_step"]["interval"][0] <= error <= p["one_step"]["interval"][1] for _, error, p in cases]
+    half = [(p["one_step"]["interval"][1] - p["one_step"]["interval"][0]) / 2 for _, _, p in cases]
+    yield {
+        "row": f"{rule}: rounds inside the one-step 95 % predictive interval",
+        "share": round(float(np.mean(inside)), 3),
+        "n": len(inside),
+        "goal": ">= .80",
+        "half_width_mean": round(float(np.mean(half)), 3),
+        "half_width_max": round(max(half), 3),
+        "half_width_goal": "<= .06",
+    }
+    step = [abs(p["one_step"]["error"] - error) for _, error, p in cases]
+    free = [abs(p["free_running"]["error"] - error) for _, error, p in cases]
+    same = [abs(before - error) for before, error, _ in cases]
+    yield {
+        "row": f"{rule}: mean absolute error of prediction",
+        "one_step": round(float(np.mean(step)), 4),
+        "free_running": round(float(np.mean(free)), 4),
+        "same_as_last_round": round(float(np.mean(same)), 4),
+        "n": len(cases),
+    }
+
+
+def against_rivals(model: LanguageModel, runs: Sequence[Run]) -> Iterator[Row]:
+    """The loop's last error minus each rival's at equal tokens, seed by seed; below zero the loop is better."""
+    tables = [rivals_of(model, one, seed=one.seed) for one in runs]
+    for index, rival in enumerate(tables[0]):
+        gap = [one.rounds[-1]["error"] - table[index]["error"] for one, table in zip(runs, tables)]
+        yield spread(
+            f"soft loop minus {rival['rival']}",
+            gap,
+            rival_error=round(float(np.mean([t[index]["error"] for t in tables])), 4),
+            samples=rival["samples"],
+            note=rival["note"],
+            n_each=rival["n"],
+            wins=sum(g < 0 for g in gap),
+        )
+
+
+def destinations(rule: str, runs: Sequence[Run]) -> Iterator[Row]:
+    """Where a loop starts and where it goes, beside the free-running prediction on the triangle."""
+    yield spread(f"{rule}: error at the start", [one.rounds[0]["error"] for one in runs])
+    yield spread(f"{rule}: error at the end", [one.rounds[-1]["error"] for one in runs])
+    yield spread(f"{rule}: change of error", [one.rounds[-1]["error"] - one.rounds[0]["error"] for one in runs])
+    yield spread(f"{rule}: abstentions at the end", [one.rounds[-1]["abstentions"] for one in runs])
+    said = [one.rounds[-1]["predicted"]["free_running"]["kinds"].get("abstained", 0.0) for one in runs]
+    yield spread(f"{rule}: abstentions predicted from the start", said)
+
+
+def audit_power(model: LanguageModel, *, num_trials: int = 2000) -> Iterator[Row]:
+    """How often an audit stops a loop: over s - f and N by simulation, and on the bundled model's own answers."""
+    rng = np.random.default_rng(0)
+    error, middle = 0.5, 0.5
+    for gap in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
+        s, f = middle + gap / 2, middle - gap / 2
+        rate = s * (1 - error) + f * error
+        for labels in (20, 40, 80, 160):
+            half = labels // 2
+            yes = rng.binomial(half, s * (1 - error) / rate, num_trials)
+            no = rng.binomial(half, (1 - s) * (1 - error) / (1 - rate), num_trials)
+            stopped = [not judge(int(a), half, int(b), half, rate).carries for a, b in zip(yes, no)]
+            yield {
+                "row": f"audit stops: s - f = {gap:.1f}, N = {labels}",
+                "share": round(float(np.mean(stopped)), 3),
+                "n": num_trials,
+            }
+    task = facts_task(rounds=1)
+    for rule in RULES:
+        first = adapt(model, replace(task, select=rule), seed=0)
+        born = [answer for answer in first.answers if answer.round == 0]
+        right = kinds_of([answer.item for answer in born], gold_of(task) or {}, task.match, task.abstentions) == RIGHT
+        survival = np.array([answer.survival for answer in born])
+        for labels in (40, 80):
+            stopped = []
+            for trial in range(500):
+                key = Key(trial).child("audit power")
+                kept = uniforms(key, "survive", np.arange(len(born)))[:, 0] < survival
+                yes_, no_ = draw_sample(np.flatnonzero(kept), np.flatnonzero(~kept), labels, key)
+                stopped.append(
+                    not judge(
+                        int(right[yes_].sum()), yes_.size, int(right[no_].sum()), no_.size, float(kept.mean())
+                    ).carries
+                )
+            yield {
+                "row": f"audit stops the bundled model's {rule} loop, N = {labels}",
+                "share": round(float(np.mean(stopped)), 3),
+                "n": 500,
+            }
+
+
+def order_of_context(model: LanguageModel, one: Run, *, num_shuffles: int = 8) -> Row:
+    """How much the order of the examples matters: the same contexts shuffled, and the spread of the error."""
+    last = [answer for answer in one.answers if answer.round == one.rounds[-1]["round"]]
+    by_number = {answer.number: answer.item for answer in one.answers}
+    gold = gold_of(one.task) or {}
+    errors = []
+    for shuffle in range(num_shuffles):
+        contexts = []
+        for slot, answer in enumerate(last):
+            order = permutation(Key(shuffle).child("shuffle", slot), "order", len(answer.parents))
+            contexts.append([by_number[answer.parents[i]] for i in order])
+        queries = [answer.item.query for answer in last]
+        items, _ = run(write_answers(one.task, contexts, queries, Key(0).child("shuffled"), chat=model.chat), model)
+        errors.append(float((kinds_of(items, gold, one.task.match, one.task.abstentions) != RIGHT).mean()))
+    mean = float(np.mean(errors))
+    return {
+        "row": "order of the context: same examples shuffled, same draws",
+        "error_mean": round(mean, 4),
+        "error_sd": round(float(np.std(errors, ddof=1)), 4),
+        "error_min": round(min(errors), 4),
+        "error_max": round(max(errors), 4),
+        "binomial_sd": round(float(np.sqrt(mean * (1 - mean) / len(last))), 4),
+        "shuffles": num_shuffles,
+        "n_each": len(last),
+    }
+
+
+def measure(num_seeds: int) -> Iterator[Row]:
+    """Everything, in the order of the log."""
+    model = load("bundled")
+    runs: dict[str, list[Run]] = {rule: [] for rule in RULES}
+    for seed in range(num_seeds):
+        for rule in RULES:
+            runs[rule].append(adapt(model, facts_task(select=rule), seed=seed, response=True))
+            print(
+                f"seed {seed} {rule}: {[round(r['error'], 3) for r in runs[rule][-1].rounds]}",
+                file=sys.stderr,
+                flush=True,
+            )
+    for rule in RULES:
+        yield from destinations(rule, runs[rule])
+        yield from forecasts(rule, runs[rule])
+    yield from against_rivals(model, runs["soft"])
+    yield order_of_context(model, runs["soft"][0])
+    yield from audit_power(model)
+
+
+def section(rows: Sequence[Row], command: str) -> str:
+    """A dated section of the log: one line a row."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    lines = [f"\n## {datetime.date.today()} adapt on the bundled model\n"]
+    lines.append(
+        f"`{command}`, commit {commit or 'unknown'}, {platform.machine()}, Python {platform.python_version()}.\n"
+    )
+    lines += ["| what | figures |", "|---|---|"]
+    for row in rows:
+        figures = ", ".join(f"{key} {value}" for key, value in row.items() if key != "row" and value != "")
+        lines.append(f"| {row['row']} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5, help="loops of each rule")
+    parser.add_argument("--log", type=Path, help="append a section to this file")
+    arguments = parser.parse_args()
+    rows = []
+    for row in measure(arguments.seeds):
+        rows.append(row)
+        print(to_json(row), flush=True)
+    if arguments.log:
+        with arguments.log.open("a", encoding="utf-8") as file:
+            file.write(section(rows, f"python -m benchmarks.adaption --seeds {arguments.seeds}"))
+
+
+if __name__ == "__main__":
+    main()
