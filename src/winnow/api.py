@@ -14,19 +14,18 @@ import numpy as np
 from winnow import __version__
 from winnow.adaption.buffer import Answer
 from winnow.adaption.context import Context
-from winnow.adaption.forecast import Forecast
-from winnow.adaption.iterate import Outcome, Stop, iterate
-from winnow.adaption.response import Response, measure_response
+from winnow.adaption.iterate import Outcome, Stop
+from winnow.adaption.loop import gold_of, loop, split
+from winnow.adaption.response import Response
 from winnow.adaption.task import Task
 from winnow.adaption.task_file import load_task
 from winnow.evaluators.spec import build
 from winnow.evaluators.survey import off_scale_warning
-from winnow.ports.program import Limits, Note, Observer, Program, run
+from winnow.ports.program import Limits, Note, Observer, run
 from winnow.ports.requests import Backend, Complete, Cost, Evaluate, Item, LanguageModel, Router, require
 from winnow.runs.journal import FileJournal
 from winnow.table import table
 from winnow.values.errors import ContextError, InputError, LimitReached
-from winnow.values.random import Key, permutation
 from winnow.values.records import read_text, to_json, write_jsonl, write_text
 
 NOT_IDENTIFIABLE = "sensitivity and false-positive rate are not identifiable from one evaluator"
@@ -134,28 +133,6 @@ class _Ledger:
             self.watcher.on_reply(done, asked, cost)
 
 
-def split(task: Task, *, seed: int) -> tuple[Task, list[str]]:
-    """Set ``task.held_out`` of the queries aside to measure on: the task without them, and them."""
-    order = permutation(Key(seed).child("held out"), "queries", len(task.queries))
-    aside = round(task.held_out * len(task.queries))
-    if not 0 < aside < len(task.queries):
-        raise InputError(
-            f"{len(task.queries)} queries leave none to measure the response curve on",
-            where="held_out",
-            remedy="give more queries, or a share in (0, 1)",
-        )
-    keep = np.sort(order[aside:])
-    gold = None if task.gold is None else [task.gold[i] for i in keep]
-    return replace(task, queries=[task.queries[i] for i in keep], gold=gold), [
-        task.queries[i] for i in np.sort(order[:aside])
-    ]
-
-
-def gold_of(task: Task) -> Mapping[str, str] | None:
-    """The right answer to each query, if the task has them."""
-    return None if task.gold is None else dict(zip(task.queries, task.gold, strict=True))
-
-
 def evaluator_of(task: Task, model: LanguageModel) -> Backend:
     """The task's evaluator, asking ``model`` where it asks one."""
     spec = task.evaluator
@@ -236,8 +213,7 @@ def adapt(
     InputError
         For whatever is wrong with the input, before any work is done.
     """
-    gold, chat, key = gold_of(task), model.chat, Key(seed)
-    if (audit or response is True) and gold is None:
+    if (audit or response is True) and task.gold is None:
         raise InputError(
             "needs gold labels, and the task has none",
             where="audit" if audit else "response curve",
@@ -246,24 +222,14 @@ def adapt(
     check_context(task, model)
     backend: Backend = Router(model, evaluator_of(task, model))
     require(backend, {Complete, Evaluate})
-    held_out: list[str] = []
+    program = loop(task, seed=seed, chat=model.chat, audit=audit, response=response)
     if response is True:
-        task, held_out = split(task, seed=seed)
-
-    def program() -> Program[Outcome]:
-        measured = response
-        if measured is True:
-            measured = yield from measure_response(task, held_out, gold or {}, key=key.child("response"), chat=chat)
-        forecast = Forecast(task, measured, key=key.child("forecast")) if isinstance(measured, Response) else None
-        return (
-            yield from iterate(task, key=key.child("adapt"), chat=chat, gold=gold, num_labels=audit, forecast=forecast)
-        )
-
+        task, _ = split(task, seed=seed)
     ledger = _Ledger(observer)
     result = Run(task=task, model=getattr(model, "name", model.identity), seed=seed)
     journal = open_journal(Path(out), task, model, seed, backend) if out is not None else None
     try:
-        outcome = run(program(), journal or backend, limits=limits, observer=ledger)
+        outcome = run(program, journal or backend, limits=limits, observer=ledger)
         result.answers, result.examples, result.stop = outcome.answers, outcome.context, outcome.stop
     except LimitReached as stop:
         result.answers, result.stop = tuple(ledger.answers), Stop("limit", str(stop))

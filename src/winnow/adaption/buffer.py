@@ -36,22 +36,25 @@ class Buffer:
     def __init__(self, *, appended: bool) -> None:
         self.appended = appended
         self.answers: list[Answer] = []
+        self._first = 0
 
-    def fill(self, accepted: Sequence[Answer]) -> None:
-        """Take in a round's accepted answers."""
+    def fill(self, accepted: Sequence[Answer], *, first: int = 0) -> None:
+        """Take in a round's accepted answers; ``first`` is the number of the round's first-born."""
         self.answers = [*(self.answers if self.appended else []), *accepted]
+        self._first = 0 if self.appended else first
 
     def draw(self, queries: Sequence[str], num_examples: int, key: Key, *, shared: bool) -> list[list[Answer]]:
         """A context for each query: up to ``num_examples`` different answers in random order, none to the query itself.
 
-        Per query the order belongs to the query's slot; shared, all queries draw from one order.
+        Per query the order belongs to the query's slot; shared, all queries draw from one order. An answer's place in an
+        order belongs to its number: without it, every context it was not in stays as it was.
         """
         if not self.answers:
             return [[] for _ in queries]
         slots = [0] * len(queries) if shared else list(range(len(queries)))
-        orders: dict[int, FloatArray] = dict(
-            zip(slots, uniforms(key, "context", slots, len(self.answers)), strict=True)
-        )
+        place = np.array([answer.number for answer in self.answers]) - self._first
+        draws = uniforms(key, "context", slots, int(place.max()) + 1)[:, place]
+        orders: dict[int, FloatArray] = dict(zip(slots, draws, strict=True))
         asked = np.array([answer.item.query for answer in self.answers])
         contexts = []
         for slot, query in zip(slots, queries, strict=True):

@@ -60,6 +60,7 @@ def iterate(
     gold: Mapping[str, str] | None = None,
     num_labels: int = 0,
     forecast: Forecast | None = None,
+    removed: frozenset[int] = frozenset(),
 ) -> Program[Outcome]:
     """Run the loop of an evaluable recurrent task.
 
@@ -70,6 +71,8 @@ def iterate(
     gold : right answer of each query; measures every round, picks nothing.
     num_labels : gold labels an audit may spend on round 0; the loop goes on only if s - f is shown to be above 0.
     forecast : predictions of each round from queries the run never sees.
+    removed : numbers of answers that are not kept, whatever selection says; their ``parts`` then hold ``retracted``. An
+        answer that descends from none of them is the one it was.
 
     Notes
     -----
@@ -89,9 +92,9 @@ def iterate(
             )
             break
         born = yield from one_round(task, buffer, number, [task.queries[i] for i in asked], len(everyone), key, chat)
+        born = [retract(answer) if answer.number in removed else answer for answer in born]
+        buffer.fill([answer for answer in born if answer.accepted], first=len(everyone))
         ancestors, everyone = everyone, [*everyone, *born]
-        accepted = [answer for answer in born if answer.accepted]
-        buffer.fill(accepted)
         if number == 0 and num_labels:
             assert gold is not None
             verdict = spend_labels(task, born, gold, num_labels, key)
@@ -150,6 +153,11 @@ def one_round(
         )
         for i in range(len(items))
     ]
+
+
+def retract(answer: Answer) -> Answer:
+    """The answer as one that is not kept, and says why."""
+    return answer._replace(accepted=False, parts={**answer.parts, "retracted": 1.0})
 
 
 def spend_labels(task: Task, born: list[Answer], gold: Mapping[str, str], num_labels: int, key: Key) -> audits.Verdict:

@@ -13,8 +13,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
-from winnow.ports.requests import Backend, Cost, Request, require
-from winnow.values.errors import LimitReached, ModelError
+from winnow.ports.requests import Backend, Cost, Price, Request, require
+from winnow.values.errors import InputError, LimitReached, ModelError
 from winnow.values.population import Population
 
 R = TypeVar("R")
@@ -79,11 +79,21 @@ def gather(programs: Sequence[Program[R]]) -> Program[list[R]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Hard limits, checked between requests; None is no limit. Tokens are prompt and new tokens together."""
+    """Hard limits, checked between requests; None is no limit. Tokens are prompt and new tokens together.
+
+    Requests, tokens and money are those of the whole run, what a journal answered included; seconds are those of this
+    process. ``max_cost`` is in the money of ``price``.
+    """
 
     max_requests: int | None = None
     max_tokens: int | None = None
     max_seconds: float | None = None
+    max_cost: float | None = None
+    price: Price | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_cost is not None and self.price is None:
+            raise InputError("a limit in money needs prices", where="--max-cost", remedy="give --prices FILE")
 
     def met(self, requests: int, cost: Cost, seconds: float) -> str | None:
         """The limit that forbids another request, in words; None when there is none."""
@@ -94,6 +104,8 @@ class Limits:
             return f"--max-tokens {self.max_tokens} (used {tokens})"
         if self.max_seconds is not None and seconds >= self.max_seconds:
             return f"--max-seconds {self.max_seconds:g} (ran {seconds:.1f})"
+        if self.max_cost is not None and self.price is not None and (money := self.price.of(cost)) >= self.max_cost:
+            return f"--max-cost {self.max_cost:g} (spent {money:.6g})"
         return None
 
 
@@ -121,12 +133,18 @@ def run(program: Program[R], backend: Backend, *, limits: Limits | None = None, 
     CapabilityError
         When the backend cannot answer a request's type; nothing was asked in that step.
     LimitReached
-        Between two steps, when a limit is met. Whoever observes has every note so far; a journal has every reply.
+        Between two requests, when a limit is met. Whoever observes has every note so far; a journal has every reply.
     ModelError
         When the backend leaves a request without reply.
     """
     started, requests, cost = time.monotonic(), 0, Cost()
     replies: Replies = None
+
+    def check() -> None:
+        met = (limits or Limits()).met(requests, cost, time.monotonic() - started)
+        if met is not None:
+            raise LimitReached(f"stopped at {met}; everything answered is kept; raise the limit to go on")
+
     try:
         while True:
             step = program.send(replies)
@@ -135,22 +153,21 @@ def run(program: Program[R], backend: Backend, *, limits: Limits | None = None, 
                 if observer is not None:
                     observer.on_note(replace(step, cost=cost))
                 continue
-            met = (limits or Limits()).met(requests, cost, time.monotonic() - started)
-            if met is not None:
-                raise LimitReached(f"stopped at {met}; everything answered is kept; raise the limit to go on")
+            check()
             require(backend, {type(request) for request in step})
             received: dict[int, Any] = {}
             for index, reply in backend.answer(step):
                 received[index] = reply
-                cost = cost.plus(reply.cost)
+                requests, cost = requests + 1, cost.plus(reply.cost)
                 if observer is not None:
                     observer.on_reply(len(received), len(step), cost)
+                if len(received) < len(step):
+                    check()
             if len(received) != len(step):
                 silent = next(i for i in range(len(step)) if i not in received)
                 raise ModelError(
                     f"{backend.identity}: no reply to {type(step[silent]).__name__} ({len(received)} of {len(step)} came)"
                 )
-            requests += len(step)
             replies = tuple(received[index] for index in range(len(step)))
     except StopIteration as stop:
         return cast(R, stop.value)

@@ -35,6 +35,18 @@ class Cost(NamedTuple):
         return Cost(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
+class Price(NamedTuple):
+    """What an answer costs in money, in whatever currency the price table is in."""
+
+    call: float = 0.0
+    prompt_token: float = 0.0
+    new_token: float = 0.0
+
+    def of(self, cost: Cost) -> float:
+        """The money for a cost."""
+        return sum(price * number for price, number in zip(self, cost, strict=True))
+
+
 class Message(NamedTuple):
     """One turn of a chat prompt; ``role`` is system, user or assistant."""
 
@@ -248,9 +260,20 @@ class Router:
     def answers(self) -> frozenset[type[Request[Any]]]:
         return frozenset().union(*(backend.answers for backend in self.backends))
 
+    def route(self, kind: type[Request[Any]]) -> Backend:
+        """Who answers requests of a type.
+
+        Raises
+        ------
+        CapabilityError
+            When nobody does.
+        """
+        require(self, {kind})
+        return next(backend for backend in self.backends if kind in backend.answers)
+
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         require(self, {type(request) for request in requests})
-        route = [next(b for b in self.backends if type(request) in b.answers) for request in requests]
+        route = [self.route(type(request)) for request in requests]
         for backend in dict.fromkeys(route):
             mine = [index for index, chosen in enumerate(route) if chosen is backend]
             for position, reply in backend.answer([requests[index] for index in mine]):
