@@ -87,6 +87,7 @@ def adapt(task_file: Path | None, **options: Any) -> int:
         raise InputError("no model is named", where="model", remedy="give --model bundled, a directory or a hub id")
     screen = Screen(as_json=as_json)
     with warnings.catch_warnings():
+        warnings.simplefilter("always", api.WinnowWarning)
         warnings.showwarning = lambda message, *rest: click.echo(f"winnow: warning: {message}", err=True)  # type: ignore[assignment]
         run = api.adapt(
             load(said.model, **local),
