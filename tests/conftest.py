@@ -85,7 +85,17 @@ def tiny_config(kind: str, vocabulary: int, **changes: Any) -> Any:
         return transformers.GPT2Config(
             **{**common, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96, **changes}
         )
-    name = {"llama": "LlamaConfig", "qwen3": "Qwen3Config", "mistral": "MistralConfig"}[kind]
+    if kind == "bloom":
+        return transformers.BloomConfig(**{**common, "hidden_size": 32, "n_layer": 2, "n_head": 4, **changes})
+    if kind == "gpt_neox":
+        llama_like = {key: value for key, value in llama_like.items() if key not in ("num_key_value_heads", "head_dim")}
+    name = {
+        "llama": "LlamaConfig",
+        "qwen3": "Qwen3Config",
+        "mistral": "MistralConfig",
+        "gemma2": "Gemma2Config",
+        "gpt_neox": "GPTNeoXConfig",
+    }[kind]
     return getattr(transformers, name)(**{**common, **llama_like, **changes})
 
 

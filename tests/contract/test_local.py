@@ -79,7 +79,8 @@ def test_same_batch_size_gives_the_same_bytes(kind: str, tiny_model: Tiny) -> No
     assert [r.tobytes() for r in scored(one_model).logprob] == [r.tobytes() for r in scored(other).logprob]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.filterwarnings("ignore::winnow.models.local.session.SlowPathWarning")
+@pytest.mark.parametrize("kind", [*KINDS, "gpt_neox", "gemma2", "bloom"])
 def test_everything_agrees_with_the_plain_forward(kind: str, tiny_model: Tiny) -> None:
     """NextToken, LogProb over several tokens, and the log-probability of greedy completions, row by row."""
     model = open_model(tiny_model(kind))

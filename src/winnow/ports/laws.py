@@ -11,12 +11,13 @@ factories, so that a law can begin afresh. This file knows no model and no progr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from winnow.ports.asking import ask_all, chain_logprob, drawn_right, encode_prompts, next_logprobs, split_continuation
 from winnow.ports.compare import close, same
 from winnow.ports.doubles import Killed, Recorder, Shuffled
 from winnow.ports.program import Note, Program, run
@@ -83,22 +84,22 @@ def cost_is_counted(case: BackendCase) -> None:
 def asked_twice_is_equal(case: BackendCase) -> None:
     """The same requests get the same replies, to the last bit, from this backend and from another made alike."""
     one, other = case.make(), case.make()
-    first = _replies(one, case.requests)
-    again = _replies(one, case.requests)
+    first = ask_all(one, case.requests)
+    again = ask_all(one, case.requests)
     _expect(same(first, again), "asked again, it replies otherwise")
-    _expect(same(first, _replies(other, case.requests)), "made again, it replies otherwise")
+    _expect(same(first, ask_all(other, case.requests)), "made again, it replies otherwise")
     _expect(one.identity == other.identity, f"made again, it is {other.identity!r} and not {one.identity!r}")
 
 
 def order_of_requests_is_free(case: BackendCase) -> None:
     """Requests in another order, or alone, get the same replies."""
     backend = case.make()
-    together = _replies(backend, case.requests)
-    reversed_ = _replies(backend, case.requests[::-1])[::-1]
+    together = ask_all(backend, case.requests)
+    reversed_ = ask_all(backend, case.requests[::-1])[::-1]
     for index, request in enumerate(case.requests):
         kind = type(request).__name__
         _expect(same(together[index], reversed_[index], case.tolerance), f"{kind} {index}: order changes the reply")
-        alone = _replies(backend, [request])[0]
+        alone = ask_all(backend, [request])[0]
         _expect(same(together[index], alone, case.tolerance), f"{kind} {index}: asked alone, the reply is another")
 
 
@@ -113,7 +114,7 @@ BACKEND_LAWS: dict[str, Callable[[BackendCase], None]] = {
 def next_token_sums_to_one(case: ModelCase) -> None:
     """The whole vocabulary's probabilities sum to one at every node."""
     model = case.make()
-    reply = _full(model, _encode(model, case.prompts))
+    reply = next_logprobs(model, encode_prompts(model, case.prompts))
     size = model.codec.vocabulary_size
     _expect(reply.shape[1] == size, f"{reply.shape[1]} columns for a vocabulary of {size}")
     _expect(bool(np.all(reply <= case.tolerance)), "a log-probability is above 0")
@@ -124,16 +125,16 @@ def next_token_sums_to_one(case: ModelCase) -> None:
 def reductions_agree(case: ModelCase) -> None:
     """``top``, ``tokens`` and ``uniform`` give what the whole vocabulary, reduced here, gives."""
     model = case.make()
-    tree = Tree(_encode(model, case.prompts))
+    tree = Tree(encode_prompts(model, case.prompts))
     nodes, size = np.arange(len(tree)), model.codec.vocabulary_size
-    full = _full(model, tree.prompts)
+    full = next_logprobs(model, tree.prompts)
     number = np.linspace(0.05, 0.95, len(tree))
     for request in (
         NextToken(tree=tree, nodes=nodes, top=min(3, size)),
         NextToken(tree=tree, nodes=nodes, tokens=np.array([size - 1, 0])),
         NextToken(tree=tree, nodes=nodes, uniform=number),
     ):
-        reply = _replies(model, [request])[0]
+        reply = ask_all(model, [request])[0]
         token, logprob = select_tokens(full, request)
         asked = "top" if request.top else "uniform" if request.uniform is not None else "tokens"
         _expect(reply.token.shape == token.shape, f"{asked}: tokens {reply.token.shape}, not {token.shape}")
@@ -141,7 +142,7 @@ def reductions_agree(case: ModelCase) -> None:
         _expect(close(reply.logprob, own, case.tolerance), f"{asked}: log-probabilities are not the tokens' own")
         if request.uniform is not None:
             _expect(
-                _drawn_right(full, reply.token[:, 0], number, case.tolerance), "uniform: not the inverse CDF's token"
+                drawn_right(full, reply.token[:, 0], number, case.tolerance), "uniform: not the inverse CDF's token"
             )
         else:
             _expect(close(reply.logprob, logprob, case.tolerance), f"{asked}: other tokens than the whole gives")
@@ -151,15 +152,15 @@ def logprob_is_the_chain(case: ModelCase) -> None:
     """LogProb of a continuation is the sum of its tokens' NextToken log-probabilities."""
     model = case.make()
     rows = tuple(case.continuations for _ in case.prompts)
-    reply = _replies(model, [LogProb(prompts=case.prompts, continuations=rows)])[0]
+    reply = ask_all(model, [LogProb(prompts=case.prompts, continuations=rows)])[0]
     checked = 0
     for row, prompt in enumerate(case.prompts):
         head = model.codec.encode(prompt)
         for column, words in enumerate(case.continuations):
-            tail = _tail(model, prompt, words)
+            tail = split_continuation(model, prompt, words)
             if tail is not None:
                 checked += 1
-                got, chain = reply.logprob[row][column], _chain(model, head, tail)
+                got, chain = reply.logprob[row][column], chain_logprob(model, head, tail)
                 _expect(
                     abs(got - chain) <= case.tolerance * max(1, len(tail)) or got == chain,
                     f"log-probability of {words!r} after {prompt!r} is {got}, its tokens' is {chain}",
@@ -172,32 +173,32 @@ def batch_equals_single(case: ModelCase) -> None:
     model = case.make()
     slots = np.arange(len(case.prompts))
     rows = tuple(case.continuations for _ in case.prompts)
-    written = _replies(model, [_complete(case, case.prompts, slots, 1.0)])[0]
-    scored = _replies(model, [LogProb(prompts=case.prompts, continuations=rows)])[0]
-    full = _full(model, _encode(model, case.prompts))
+    written = ask_all(model, [_complete(case, case.prompts, slots, 1.0)])[0]
+    scored = ask_all(model, [LogProb(prompts=case.prompts, continuations=rows)])[0]
+    full = next_logprobs(model, encode_prompts(model, case.prompts))
     for row, prompt in enumerate(case.prompts):
-        alone = _replies(model, [_complete(case, (prompt,), slots[row : row + 1], 1.0)])[0]
+        alone = ask_all(model, [_complete(case, (prompt,), slots[row : row + 1], 1.0)])[0]
         _expect(written.text[row] == alone.text[0], f"writes {written.text[row]!r} in a batch, {alone.text[0]!r} alone")
         near = case.tolerance * max(1, int(alone.num_tokens[0]))
         _expect(
             close(written.logprob[row : row + 1], alone.logprob, near), f"log-probability of {alone.text[0]!r} moved"
         )
-        single = _replies(model, [LogProb(prompts=(prompt,), continuations=rows[:1])])[0]
+        single = ask_all(model, [LogProb(prompts=(prompt,), continuations=rows[:1])])[0]
         _expect(close(scored.logprob[row], single.logprob[0], near), f"LogProb after {prompt!r} depends on its batch")
-        one = _full(model, _encode(model, (prompt,)))[0]
+        one = next_logprobs(model, encode_prompts(model, (prompt,)))[0]
         _expect(close(full[row], one, case.tolerance), f"NextToken after {prompt!r} depends on its batch")
 
 
 def greedy_is_the_most_probable(case: ModelCase) -> None:
     """At temperature 0, Complete writes the most probable token each time, and its log-probability is their sum."""
     model = case.make()
-    reply = _replies(model, [_complete(case, case.prompts, np.arange(len(case.prompts)), 0.0)])[0]
+    reply = ask_all(model, [_complete(case, case.prompts, np.arange(len(case.prompts)), 0.0)])[0]
     for row, prompt in enumerate(case.prompts):
         tokens, total, gap = model.codec.encode(prompt), 0.0, np.inf
         for _ in range(int(reply.num_tokens[row])):
-            best = np.sort(_full(model, [tokens])[0])
+            best = np.sort(next_logprobs(model, [tokens])[0])
             gap, total = min(gap, float(best[-1] - best[-2])), total + float(best[-1])
-            tokens = [*tokens, int(_full(model, [tokens])[0].argmax())]
+            tokens = [*tokens, int(next_logprobs(model, [tokens])[0].argmax())]
         if gap > 2 * case.tolerance:  # else a tie decides
             near = case.tolerance * max(1, int(reply.num_tokens[row]))
             _expect(
@@ -211,21 +212,27 @@ def completion_has_its_own_logprob(case: ModelCase) -> None:
     A completion that the model ended has drawn an end token after its text.
     """
     model = case.make()
-    reply = _replies(model, [_complete(case, case.prompts, np.arange(len(case.prompts)), 1.0)])[0]
+    reply = ask_all(model, [_complete(case, case.prompts, np.arange(len(case.prompts)), 1.0)])[0]
     for row, (prompt, text) in enumerate(zip(case.prompts, reply.text, strict=True)):
-        tail = _tail(model, prompt, text) if text else []
+        tail = split_continuation(model, prompt, text) if text else []
         ended = reply.finish[row] == "end"
         if tail is None or len(tail) + ended != int(reply.num_tokens[row]):
             continue
-        scored = _replies(model, [LogProb(prompts=(prompt,), continuations=((text,),))])[0]
+        scored = ask_all(model, [LogProb(prompts=(prompt,), continuations=((text,),))])[0]
         possible = np.array([scored.logprob[0][0]])
         if ended:
             ends = list(model.codec.end_tokens)
-            head = _encode(model, [prompt])[0]
-            possible = possible + _full(model, [[*head, *tail]])[0, ends]
+            head = encode_prompts(model, [prompt])[0]
+            possible = possible + next_logprobs(model, [[*head, *tail]])[0, ends]
         near, came = case.tolerance * (len(tail) + 1), float(reply.logprob[row])
         told = f"{text!r} ({reply.finish[row]}) came with {came}, LogProb gives {possible.tolist()}"
         _expect(bool(np.any(np.abs(possible - came) <= near)), told)
+
+
+def _complete(case: ModelCase, prompts: tuple[Prompt, ...], slots: Any, temperature: float) -> Complete:
+    return Complete(
+        prompts=prompts, slots=slots, key=Key(0, ("laws",)), max_tokens=case.max_tokens, temperature=temperature
+    )
 
 
 MODEL_LAWS: dict[str, Callable[[ModelCase], None]] = {
@@ -243,7 +250,7 @@ MODEL_LAWS: dict[str, Callable[[ModelCase], None]] = {
 
 def model_requests(case: ModelCase) -> tuple[Request[Any], ...]:
     """One request of each type, for the laws of any backend."""
-    tree = Tree(_encode(case.make(), case.prompts))
+    tree = Tree(encode_prompts(case.make(), case.prompts))
     tree, _ = tree.append(np.zeros(2), np.array([0, 1]), np.zeros(2))
     return (
         NextToken(tree=tree, nodes=np.arange(len(tree)), top=2),
@@ -326,49 +333,3 @@ def _told(case: ProgramCase, backend: Backend | None = None) -> tuple[list[Note]
 def _expect(holds: bool, message: str) -> None:
     if not holds:
         raise LawBroken(message)
-
-
-# ---- asking
-
-
-def _replies(backend: Backend, requests: Sequence[Request[Any]]) -> list[Any]:
-    received = dict(backend.answer(requests))
-    return [received[index] for index in range(len(requests))]
-
-
-def _encode(model: LanguageModel, prompts: Sequence[Prompt]) -> list[list[int]]:
-    return [model.codec.encode(prompt) or [model.codec.end_tokens[0]] for prompt in prompts]
-
-
-def _full(model: LanguageModel, rows: Sequence[Sequence[int]]) -> Any:
-    """``[N, V]`` log-probabilities after token rows."""
-    tree = Tree(rows)
-    return _replies(model, [NextToken(tree=tree, nodes=np.arange(len(tree)))])[0].logprob
-
-
-def _complete(case: ModelCase, prompts: tuple[Prompt, ...], slots: Any, temperature: float) -> Complete:
-    return Complete(
-        prompts=prompts, slots=slots, key=Key(0, ("laws",)), max_tokens=case.max_tokens, temperature=temperature
-    )
-
-
-def _tail(model: LanguageModel, prompt: Prompt, words: str) -> list[int] | None:
-    """Tokens of a continuation where the prompt's tokens begin those of both together, else None."""
-    if not isinstance(prompt, str) or not words:
-        return None
-    head, both = model.codec.encode(prompt), model.codec.encode(prompt + words)
-    return both[len(head) :] if both[: len(head)] == head else None
-
-
-def _chain(model: LanguageModel, head: Sequence[int], tail: Sequence[int]) -> float:
-    rows = [[*head, *tail[:place]] for place in range(len(tail))]
-    return float(_full(model, rows)[np.arange(len(tail)), list(tail)].sum())
-
-
-def _drawn_right(full: Any, token: Any, uniform: Any, tolerance: float) -> bool:
-    """Whether each number falls into its token's interval of the cumulative distribution."""
-    above = np.cumsum(np.exp(full), axis=1)
-    rows = np.arange(token.size)
-    upper = above[rows, token]
-    lower = upper - np.exp(full[rows, token])
-    return bool(np.all((uniform >= lower - tolerance) & (uniform <= upper + tolerance)))
