@@ -17,7 +17,7 @@ from winnow.adaption.asking import evaluate, write_answers
 from winnow.adaption.labels import RIGHT, Share, kinds_of
 from winnow.adaption.task import Task
 from winnow.evaluators.verifier import normalise
-from winnow.ports.program import Program
+from winnow.ports.program import Note, Program
 from winnow.ports.requests import Item
 from winnow.values.logspace import FloatArray
 from winnow.values.random import Key
@@ -46,7 +46,7 @@ def rivals(
 
     Returns
     -------
-    One record a rival: {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
+    One record a rival, each also yielded as a note: {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
     """
 
     def record(name: str, items: Sequence[Item], samples: int, spent: int, note: str = "") -> dict[str, Any]:
@@ -62,32 +62,36 @@ def rivals(
             "note": note,
         }
 
-    results = []
+    results: list[dict[str, Any]] = []
+
+    def add(row: dict[str, Any]) -> Note:
+        results.append(row)
+        return Note(kind="rival", info=row)
+
     items, spent = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
-    results.append(record("greedy", items, 1, spent))
+    yield add(record("greedy", items, 1, spent))
     tried = []
     for temperature in TEMPERATURES:
         items, spent = yield from _sample(
             task, queries, 1, key.child("temperature", str(temperature)), chat, temperature=temperature
         )
         tried.append(record("best temperature", items, 1, spent, f"temperature {temperature:g}, picked by gold"))
-    results.append(min(tried, key=lambda row: float(row["error"])))
+    yield add(min(tried, key=lambda row: float(row["error"])))
 
     one_sample = spent  # of a query's single answer, for all queries
     samples = int(np.clip(tokens // one_sample, 1, most))
     items, spent = yield from _sample(task, queries, samples, key.child("vote"), chat)
-    results.append(record("majority vote", _vote(items), samples, spent))
+    yield add(record("majority vote", _vote(items), samples, spent))
 
     _, _, cost = yield from evaluate(items[::samples])  # what one evaluation a query costs
     samples = int(np.clip(tokens // (one_sample + cost), 1, most))
     items, spent = yield from _sample(task, queries, samples, key.child("best"), chat)
     score, _, cost = yield from evaluate(items)
-    results.append(
-        record("best of n, self-evaluated", _best(items, np.nan_to_num(score, nan=-1.0)), samples, spent + cost)
-    )
+    best = _best(items, np.nan_to_num(score, nan=-1.0))
+    yield add(record("best of n, self-evaluated", best, samples, spent + cost))
     if header is not None:
         items, spent = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
-        results.append(record("hand-written header", items, 1, spent, repr(header.strip())))
+        yield add(record("hand-written header", items, 1, spent, repr(header.strip())))
     return results
 
 
