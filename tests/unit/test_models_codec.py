@@ -79,6 +79,15 @@ def test_a_continuation_that_merges_into_the_prompt_is_encoded_by_itself(make: M
     assert tails == [[[4], [4, 4], [3]]]
 
 
+def test_a_continuation_encoded_by_itself_gets_no_space_of_its_own(make: Make) -> None:
+    """A prompt that ends in a space, and a tokenizer that puts one before every text."""
+    codec = make(["▁", "a", "b", "▁b"], [("▁", "b")], metaspace=True, around="<s> $A", bos_token="<s>")
+    heads, tails = codec.encode_continuations(["a "], [["b"]])
+    assert heads == [[1, 3, 4, 3]]
+    assert tails == [[[5]]]
+    assert codec.decode_after(heads[0], [5]) == "b"
+
+
 def test_an_end_token_after_the_text_is_dropped(make: Make) -> None:
     codec = make(["a", "b"], around="<s> $A </s>", bos_token="<s>", eos_token="</s>")
     assert codec.encode("ab") == [1, 3, 4]

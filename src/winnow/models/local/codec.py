@@ -14,6 +14,7 @@ from winnow.ports.requests import Message, Prompt
 from winnow.values.errors import CapabilityError, InputError
 
 ANCHOR = 8  # tokens of the prompt that are decoded together with what follows, so that spaces come out as written
+BORDERS = ("\n", ".", "a")  # texts to stand in for a prompt's end
 
 
 class TransformersCodec:
@@ -74,8 +75,9 @@ class TransformersCodec:
         """Prompts' tokens, and the tokens of each continuation after its prompt.
 
         A continuation is encoded together with its prompt and split where the prompt ends; when the tokenizer joins
-        tokens across that border, it is encoded by itself. None stands for a continuation the tokenizer can only write
-        with its unknown token: the model cannot have written it.
+        tokens across that border, it is encoded without the prompt, in the way that reads as the continuation after it
+        (some tokenizers put a space before a text that stands alone). None stands for a continuation the tokenizer can
+        only write with its unknown token: the model cannot have written it.
         """
         heads = self.encode_all(prompts)
         texts = [self._text(prompt) for prompt in prompts]
@@ -85,9 +87,16 @@ class TransformersCodec:
         result: list[list[list[int] | None]] = [[] for _ in prompts]
         for (row, words), tokens in zip(pairs, joint, strict=True):
             head = heads[row]
-            tail = tokens[len(head) :] if tokens[: len(head)] == head else self._encode_mixed([(words, False)])[0]
+            tail = tokens[len(head) :] if tokens[: len(head)] == head else self._apart(head, words)
             result[row].append(None if self._unknown is not None and self._unknown in tail else tail)
         return heads, result
+
+    def _apart(self, head: list[int], words: str) -> list[int]:
+        """Tokens of a continuation that cannot be encoded with its prompt."""
+        alone, *after = self._encode_mixed([(border + words, False) for border in ("", *BORDERS)])
+        borders = self._encode_mixed([(border, False) for border in BORDERS])
+        ways = [alone, *(row[len(b) :] for row, b in zip(after, borders, strict=True) if row[: len(b)] == b)]
+        return next((way for way in ways if self.decode_after(head, way) == words), alone)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, special tokens left out."""
