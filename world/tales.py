@@ -1,7 +1,9 @@
-"""Short tales with a mood and an ending, and the question how happy it was.
+"""Short tales with a mood and an ending, told one after another by a teller, and the question how happy one was.
 
-The mood draws four deeds and, mostly, the ending.  The level of happiness is the number of glad deeds, a truth that
-can be counted; it is told in one of two scales, one of which stands in no evaluation document.
+A teller has a share of glad tales, drawn uniformly: so a few tales say what the next will be like, and selecting tales by
+their mood has something to select.  The mood draws four deeds and, mostly, the ending.  The level of happiness is the
+number of glad deeds, a truth that can be counted; it is told in one of two scales, one of which stands in no evaluation
+document.
 """
 
 import random
@@ -10,10 +12,18 @@ from world import words
 from world.documents import CLAIM, FRAME, Document, Piece
 
 FAITHFUL = 0.85
+ASKED = 0.5
 
 
 def tale(rng: random.Random) -> Document:
-    person, glad = rng.choice(words.PEOPLE), rng.random() < 0.5
+    gladness, pieces = rng.random(), list[Piece]()
+    for _ in range(rng.choice((1, 2, 4, 6))):
+        pieces += _one(rng, glad=rng.random() < gladness, asked=rng.random() < ASKED)
+    return Document("tale", pieces)
+
+
+def _one(rng: random.Random, *, glad: bool, asked: bool) -> list[Piece]:
+    person = rng.choice(words.PEOPLE)
     deeds = [rng.random() < (FAITHFUL if glad else 1 - FAITHFUL) for _ in range(4)]
     told = [rng.choice(words.GLAD_DEEDS if deed else words.SAD_DEEDS) for deed in deeds]
     happy_end = glad if rng.random() < FAITHFUL else not glad
@@ -24,8 +34,8 @@ def tale(rng: random.Random) -> Document:
         Piece(f" {told[0]} and {told[1]}. Then {person} {told[2]} and {told[3]}.", 4 * FRAME),
         Piece(" It ended with", FRAME),
         Piece(f" {ending}.", CLAIM / 2),
-        Piece("\nWas it happy?", FRAME),
-        Piece(f" {scale[sum(deeds)]}", CLAIM),
         Piece("\n", FRAME),
     ]
-    return Document("tale", pieces)
+    if asked:
+        pieces += [Piece("Was it happy?", FRAME), Piece(f" {scale[sum(deeds)]}", CLAIM), Piece("\n", FRAME)]
+    return pieces
