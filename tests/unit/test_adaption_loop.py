@@ -105,7 +105,7 @@ def test_an_empty_answer_is_not_evaluated_and_never_kept():
     class Silent(Organism):
         def _complete(self, request):
             reply = super()._complete(request)
-            return type(reply)(**{**vars(reply), "text": ("  ",) + reply.text[1:]})
+            return type(reply)(**{**vars(reply), "text": ("  ", *reply.text[1:])})
 
     silent = Silent()
     run = adapt(silent, task(select="inverted"), seed=0)
@@ -169,3 +169,25 @@ def test_selection_rules_on_known_scores():
     random = survival(task(select="random"), score, group)
     assert random[:3].tolist() == pytest.approx([0.5] * 3)
     assert random[3] == 0.0
+
+
+def test_a_survey_whose_words_hold_nothing_is_refused_after_one_round_unless_told_otherwise():
+    class Mute(Organism):
+        def _evaluate(self, request):
+            reply = super()._evaluate(request)
+            return type(reply)(**{**vars(reply), "parts": ({"off_scale": 0.97},) * len(reply.score)})
+
+    with pytest.warns(wn.api.WinnowWarning, match="97% fell on none"):
+        run = adapt(Mute(), task(), seed=0)
+    assert (run.stop.reason, len(run.rounds)) == ("off scale", 1)
+    assert "0.03 of the model's probability" in run.stop.message
+    with pytest.warns(wn.api.WinnowWarning):
+        assert adapt(Mute(), task(max_off_scale=1.0), seed=0).stop.reason == "rounds"
+
+
+def test_every_field_of_a_task_can_be_said_in_its_file():
+    from dataclasses import fields
+
+    from winnow.adaption.task_file import _TYPES
+
+    assert {one.name for one in fields(wn.Task)} - {"name"} <= set(_TYPES)

@@ -32,7 +32,7 @@ from winnow.values.random import Key, permutation
 
 
 class Stop(NamedTuple):
-    """Why a loop ended: rounds, queries, nothing accepted, converged, audit or limit; and in words."""
+    """Why a loop ended: rounds, queries, nothing accepted, converged, audit, off scale or limit; and in words."""
 
     reason: str
     message: str
@@ -104,7 +104,7 @@ def iterate(
             population = Population(individuals=born, log_weight=np.zeros(len(born)), log_fitness=np.log(survival))
         yield Note(kind="round", info=info, population=population)
         means.append(mean_score(born))
-        early = early_stop(task, buffer, means, verdict)
+        early = early_stop(task, buffer, means, verdict, info["off_scale"])
         if early is not None:
             stop = early
             break
@@ -179,9 +179,19 @@ def mean_score(born: list[Answer]) -> tuple[float, float]:
 
 
 def early_stop(
-    task: Task, buffer: Buffer, means: list[tuple[float, float]], verdict: audits.Verdict | None
+    task: Task,
+    buffer: Buffer,
+    means: list[tuple[float, float]],
+    verdict: audits.Verdict | None,
+    off_scale: float | None,
 ) -> Stop | None:
     """A reason to end before the last round, if there is one."""
+    if len(means) == 1 and off_scale is not None and off_scale > task.max_off_scale:
+        return Stop(
+            "off scale",
+            f"the survey's words hold {1 - off_scale:.2g} of the model's probability: it cannot evaluate itself with them "
+            f"(max_off_scale {task.max_off_scale:g}; try other words, another question, or another evaluator)",
+        )
     if verdict is not None and not verdict.carries:
         return Stop(
             "audit",

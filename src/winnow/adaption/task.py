@@ -42,6 +42,8 @@ class Task:
     abstentions : answers that are neither right nor wrong.
     match : how an answer is compared with gold: exact, normalised or numeric.
     held_out : share of the queries kept from the run to measure the response curve on, when that is asked for.
+    max_off_scale : refuse to go on when a survey's words hold less than one minus this of the model's probability in the
+        first round; 1 never refuses.
     patience : stop as converged after this many rounds whose mean score stayed within two standard errors; 0 is never.
 
     Raises
@@ -71,6 +73,7 @@ class Task:
     abstentions: tuple[str, ...] = ()
     match: str = "normalised"
     held_out: float = 0.3
+    max_off_scale: float = 0.9
     patience: int = 0
     name: str = "task"
 
@@ -104,6 +107,7 @@ class Task:
         self._within("top_p", 1e-9, 1.0)
         self._within("threshold", 0.0, 1.0)
         self._within("held_out", 0.0, 0.9)
+        self._within("max_off_scale", 0.0, 1.0)
         if self.queries_per_round is not None:
             self._at_least("queries_per_round", 1)
         if self.select == "best" and self.candidates < 2:

@@ -29,6 +29,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "examples": int,
     "rounds": int,
     "queries_per_round": int,
+    "max_off_scale": (int, float),
     "patience": int,
     "temperature": (int, float),
     "top_p": (int, float),

@@ -11,7 +11,7 @@ import click
 
 from winnow.cli.screen import Screen
 
-EXIT = {"limit": 3, "audit": 4}
+EXIT = {"limit": 3, "audit": 4, "off scale": 4}
 
 
 @click.command()
