@@ -15,6 +15,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="winnow-tests-hf-")
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["WINNOW_STORE"] = f"sqlite:///{tempfile.mkdtemp(prefix='winnow-tests-store-')}/winnow.db"
 
 LETTERS = "abcdefgh .?\n"
 MERGES = [("a", "b"), ("c", "d"), ("ab", "cd"), (" ", "a"), ("e", "."), (".", "f")]

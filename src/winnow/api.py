@@ -1,136 +1,50 @@
-"""Floor 7: what ``import winnow`` shows. Puts a journal under the programs and a ledger beside them."""
+"""Floor 7: what ``import winnow`` shows."""
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from winnow import __version__
-from winnow.adaption.buffer import Answer
 from winnow.adaption.context import Context
-from winnow.adaption.iterate import Outcome, Stop
-from winnow.adaption.loop import gold_of, loop, split
+from winnow.adaption.loop import gold_of, split
 from winnow.adaption.response import Response
 from winnow.adaption.task import Task
 from winnow.adaption.task_file import load_task
 from winnow.evaluators.spec import build
-from winnow.evaluators.survey import off_scale_warning
-from winnow.ports.program import Limits, Note, Observer, run
-from winnow.ports.requests import Backend, Complete, Cost, Evaluate, Item, LanguageModel, Router, require
-from winnow.runs.journal import FileJournal
-from winnow.table import table
-from winnow.values.errors import ContextError, InputError, LimitReached
-from winnow.values.records import read_text, to_json, write_jsonl, write_text
+from winnow.models.load import load
+from winnow.ports.chunks import rows_together
+from winnow.ports.program import Limits, Observer
+from winnow.ports.requests import Backend, Complete, Evaluate, Item, LanguageModel, Router, require
+from winnow.result import NOT_IDENTIFIABLE, Run
+from winnow.runs.reading import descendants, find
+from winnow.runs.settings import Settings, check_resumable
+from winnow.runs.store import Store
+from winnow.values.errors import ContextError, InputError
+from winnow.work import WinnowWarning, opened, work
 
-NOT_IDENTIFIABLE = "sensitivity and false-positive rate are not identifiable from one evaluator"
-
-
-class WinnowWarning(UserWarning):
-    """Something a user should know about a result that stands."""
+__all__ = [
+    "NOT_IDENTIFIABLE",
+    "Run",
+    "WinnowWarning",
+    "adapt",
+    "check_context",
+    "evaluator_of",
+    "gold_of",
+    "resume",
+    "retract",
+    "split",
+    "task",
+]
 
 
 def task(path: str | Path) -> Task:
     """Read a task from a YAML file; see ``examples/facts/task.yaml``."""
     return load_task(Path(path)).task
-
-
-@dataclass(kw_only=True)
-class Run:
-    """A loop that ran, as far as it ran.
-
-    ``rounds`` holds one record a round (``winnow.adaption.ledger`` names its keys); ``stop`` says why it ended.
-    """
-
-    task: Task
-    model: str
-    seed: int
-    rounds: list[dict[str, Any]] = field(default_factory=list)
-    answers: tuple[Answer, ...] = ()
-    examples: tuple[Answer, ...] = ()
-    stop: Stop = Stop("limit", "not begun")
-    cost: Cost = Cost()  # of everything
-    loop_cost: Cost = Cost()  # of the rounds alone, without the response curve
-
-    @property
-    def context(self) -> Context:
-        """What the next query would be answered in."""
-        return Context(self.task.pair, self.task.header, tuple(answer.item for answer in self.examples))
-
-    def table(self) -> str:
-        """One line a round."""
-        return table(self.rounds)
-
-    def conclusion(self) -> list[str]:
-        """What happened, in words: how the loop ended, what is known of the evaluator, and what it cost."""
-        lines = [f"stopped: {self.stop.message}"]
-        if len(self.rounds) > 1 and self.rounds[0]["error"] is not None:
-            first, last = self.rounds[0], self.rounds[-1]
-            lines.append(
-                f"error {first['error']:.3f} -> {last['error']:.3f} {_range(last['error_interval'])} after {last['round']} rounds"
-                f" (n = {last['queries']} a round)"
-            )
-        elif len(self.rounds) > 1:
-            first, last = self.rounds[0], self.rounds[-1]
-            lines.append(
-                f"mean score {first['mean_score']:.3f} -> {last['mean_score']:.3f} (n = {last['queries']} a round)"
-            )
-        if self.rounds and self.rounds[0]["error"] is None:
-            lines.append(NOT_IDENTIFIABLE)
-        if self.rounds and (audit := self.rounds[0]["audit"]):
-            lines.append(
-                f"audit, {audit['labels']} labels: s {audit['sensitivity']:.2f}, f {audit['false_positive_rate']:.2f}, "
-                f"one-sided 95 % bound of s - f {audit['bound']:+.3f}"
-            )
-        lines.append(
-            f"cost: {self.cost.calls} calls, {self.cost.prompt_tokens:,} prompt and {self.cost.new_tokens:,} new tokens"
-        )
-        return lines
-
-    def save(self, directory: Path) -> None:
-        """Write the ledger into a directory: rounds, answers, lineage, and the adapted context as text and messages."""
-        write_jsonl(directory / "rounds.jsonl", self.rounds)
-        write_jsonl(directory / "answers.jsonl", [_answer_record(answer) for answer in self.answers])
-        edges = Outcome(self.answers, self.examples, None, self.stop).lineage
-        lines = [
-            f"{c},{p},{s!r}\n"
-            for c, p, s in zip(edges.child.tolist(), edges.parent.tolist(), edges.share.tolist(), strict=True)
-        ]
-        write_text(directory / "lineage.csv", "child,parent,share\n" + "".join(lines))
-        settings = {name: getattr(self.task, name) for name in ("max_tokens", "temperature", "top_p")}
-        self.context.save(
-            directory, model=self.model, stop=list(self.task.stop), made_by=f"winnow {__version__}", **settings
-        )
-
-
-class _Ledger:
-    """Collects a run's notes and passes them on to whoever else watches."""
-
-    def __init__(self, watcher: Observer | None) -> None:
-        self.rounds: list[dict[str, Any]] = []
-        self.answers: list[Answer] = []
-        self.cost, self.measuring, self.watcher = Cost(), Cost(), watcher
-
-    def on_note(self, note: Note) -> None:
-        if note.kind == "response":
-            self.measuring = note.cost
-        elif note.kind == "round":
-            note = replace(note, info={**note.info, "cost": note.cost._asdict()})
-            self.rounds.append(dict(note.info))
-            assert note.population is not None
-            self.answers += note.population.individuals
-        if self.watcher is not None:
-            self.watcher.on_note(note)
-
-    def on_reply(self, done: int, asked: int, cost: Cost) -> None:
-        self.cost = cost
-        if self.watcher is not None:
-            self.watcher.on_reply(done, asked, cost)
 
 
 def evaluator_of(task: Task, model: LanguageModel) -> Backend:
@@ -188,6 +102,8 @@ def adapt(
     limits: Limits | None = None,
     observer: Observer | None = None,
     out: str | Path | None = None,
+    store: Store | str | Path | None = None,
+    fresh: bool = False,
 ) -> Run:
     """Let a model get better at a task by selecting its own answers.
 
@@ -200,8 +116,10 @@ def adapt(
     response : True holds queries out (``task.held_out``) and measures the response curve on them first, so that every round
         stands beside its prediction; or a ``Response`` measured before on queries that are not the task's.
     limits, observer : as in ``winnow.ports.program.run``.
-    out : a directory for the ledger, the adapted context and the journal; running again with the same arguments goes on
-        from the journal.
+    out : a directory for the ledger and the adapted context.
+    store : where every reply is kept before the loop sees it: a Store, the path of an SQLite file or an SQLAlchemy URL. The
+        same arguments again go on from there. None keeps nothing.
+    fresh : begin anew although the store holds this very run.
 
     Returns
     -------
@@ -211,7 +129,11 @@ def adapt(
     Raises
     ------
     InputError
-        For whatever is wrong with the input, before any work is done.
+        For whatever is wrong with the input, before any work is done; when another process works on this run.
+    JournalMismatch
+        When the store holds this run and its requests have changed.
+    Interrupted
+        On Ctrl-C, when there is a store.
     """
     if (audit or response is True) and task.gold is None:
         raise InputError(
@@ -219,70 +141,124 @@ def adapt(
             where="audit" if audit else "response curve",
             remedy="give --gold FILE",
         )
-    check_context(task, model)
-    backend: Backend = Router(model, evaluator_of(task, model))
-    require(backend, {Complete, Evaluate})
-    program = loop(task, seed=seed, chat=model.chat, audit=audit, response=response)
     if response is True:
-        task, _ = split(task, seed=seed)
-    ledger = _Ledger(observer)
-    result = Run(task=task, model=getattr(model, "name", model.identity), seed=seed)
-    journal = open_journal(Path(out), task, model, seed, backend) if out is not None else None
-    try:
-        outcome = run(program, journal or backend, limits=limits, observer=ledger)
-        result.answers, result.examples, result.stop = outcome.answers, outcome.context, outcome.stop
-    except LimitReached as stop:
-        result.answers, result.stop = tuple(ledger.answers), Stop("limit", str(stop))
-        kept = [answer for answer in ledger.answers if answer.accepted and answer.round == ledger.answers[-1].round]
-        result.examples = tuple(kept[: task.examples])
-    finally:
-        if journal is not None:
-            journal.close()
-    result.rounds, result.cost = ledger.rounds, ledger.cost
-    result.loop_cost = Cost(*(all_ - part for all_, part in zip(ledger.cost, ledger.measuring, strict=True)))
-    warning = off_scale_warning([answer.parts for answer in result.answers])
-    if warning is not None:
-        warnings.warn(warning, WinnowWarning, stacklevel=2)
-    if out is not None:
-        result.save(Path(out))
-    return result
+        split(task, seed=seed)
+    check_context(task, model)
+    evaluator = evaluator_of(task, model)
+    require(Router(model, evaluator), {Complete, Evaluate})
+    together = rows_together(model)
+    settings = Settings(
+        task=task,
+        model=model.identity,
+        evaluator=evaluator.identity,
+        chat=model.chat,
+        seed=seed,
+        audit=audit,
+        response=response,
+        rows={"Complete": together, "LogProb": together, "Evaluate": rows_together(evaluator, together)},
+    )
+    return work(
+        settings, model, evaluator, limits=limits, observer=observer, out=out, store=store, derive={"fresh": fresh}
+    )
 
 
-def open_journal(directory: Path, task: Task, model: LanguageModel, seed: int, backend: Backend) -> FileJournal:
-    """The journal in ``directory``: a new one in a new or empty directory, the one of the same run where there is one.
+def resume(
+    run: str,
+    *,
+    store: Store | str | Path | None = None,
+    model: LanguageModel | None = None,
+    limits: Limits | None = None,
+    observer: Observer | None = None,
+    out: str | Path | None = None,
+) -> Run:
+    """Go on with a run of a store, from the store alone.
+
+    Parameters
+    ----------
+    run : its id, or a beginning of it that is nobody else's.
+    store : a Store, a path or a URL; the default one unless given.
+    model : the model, where it was given in Python; loaded again unless given.
 
     Raises
     ------
     InputError
-        When the directory is used for something else, or for another run (says what differs).
+        When there is no such run, another process works on it, or its model or evaluator came from a Python program.
+    JournalMismatch
+        At the first request that differs from the recorded one: input, code or weights changed.
     """
-    said = {one.name: getattr(task, one.name) for one in fields(task)} | {"evaluator": backend.identity}
-    ours = {"winnow": __version__, "model": model.identity, "seed": seed, "task": _plain(said)}
-    file = directory / "run.json"
-    if file.exists():
-        theirs = json.loads(read_text(file))
-        changed = [name for name in ours if theirs.get(name) != _plain(ours[name])]
-        if changed:
-            raise InputError(
-                f"holds another run ({', '.join(changed)} differ)", where=str(directory), remedy="name a new directory"
-            )
-    elif directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError("is in use", where=str(directory), remedy="name a new or empty directory")
-    else:
-        write_text(file, to_json(_plain(ours), indent=2) + "\n")
-    return FileJournal(directory / "journal.jsonl", backend)
+    with opened(store) as open_store:
+        record = find(open_store, run)
+        settings = Settings.from_json(record.settings)
+        if model is None:
+            check_resumable(record.id, record.source)
+            model = load(**record.source["load"])
+        with working_directory(record.source["directory"]):
+            evaluator = evaluator_of(settings.task, model)
+        derive = {"parent": record.parent, "removed": record.removed}
+        return work(
+            settings,
+            model,
+            evaluator,
+            limits=limits,
+            observer=observer,
+            out=out,
+            store=open_store,
+            derive=derive,
+        )
 
 
-def _plain(value: Any) -> Any:
-    """What JSON makes of a value: tuples are lists."""
-    return json.loads(to_json(value))
+def retract(
+    run: str,
+    items: Sequence[int],
+    *,
+    why: str = "",
+    store: Store | str | Path | None = None,
+    model: LanguageModel | None = None,
+    limits: Limits | None = None,
+    observer: Observer | None = None,
+    out: str | Path | None = None,
+) -> Run:
+    """Go on without accepted items and everything that descends from them: a run derived from ``run``.
+
+    Answers that do not descend from them stay what they were; the others are written anew, in contexts without them. The
+    derived run keeps what was removed, and why, and whose descendants went with it.
+
+    Parameters
+    ----------
+    items : numbers of accepted answers.
+    why : the reason, for the ledger.
+    store, model, limits, observer, out : as in ``resume``.
+    """
+    with opened(store) as open_store:
+        record = find(open_store, run)
+        lost = [{"item": item, "why": why, "descendants": descendants(open_store, record.id, item)} for item in items]
+        before = Settings.from_json(record.settings)
+        settings = replace(before, removed=tuple(sorted({*before.removed, *items})))
+        if model is None:
+            check_resumable(record.id, record.source)
+            model = load(**record.source["load"])
+        with working_directory(record.source["directory"]):
+            evaluator = evaluator_of(settings.task, model)
+        derive = {"parent": record.id, "removed": [*(record.removed or []), *lost]}
+        return work(
+            settings,
+            model,
+            evaluator,
+            limits=limits,
+            observer=observer,
+            out=out,
+            store=open_store,
+            derive=derive,
+        )
 
 
-def _answer_record(answer: Answer) -> dict[str, Any]:
-    record = answer._asdict()
-    item = record.pop("item")
-    return {**record, "query": item.query, "answer": item.answer}
-
-
-def _range(interval: list[float]) -> str:
-    return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+@contextmanager
+def working_directory(path: str) -> Iterator[None]:
+    """Within, names are looked up where the run was begun; where that is gone, where we are."""
+    before = Path.cwd()
+    with suppress(OSError):
+        os.chdir(path)
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stores import with_run
 from winnow.evaluators.item_by_item import ItemByItem
 from winnow.evaluators.likelihood import Likelihood
 from winnow.evaluators.person import Person
@@ -19,7 +20,8 @@ from winnow.models.load import load
 from winnow.models.tabular import Tabular
 from winnow.ports.laws import BACKEND_LAWS, BackendCase
 from winnow.ports.requests import Backend, Choose, Evaluate, Item
-from winnow.runs.journal import FileJournal
+from winnow.runs.journal import Journal
+from winnow.runs.store import Store
 from winnow.values.random import Key
 
 PIECES = ["Q: ", "\nA: ", "\nA:", "\n", " ", "x", "y", "Is that right?", ", ", "or ", "?", "bad", "fair", "good"]
@@ -84,10 +86,14 @@ def test_journal_keeps_law(law: str, tmp_path: Path) -> None:
     number = itertools.count()
     requests = (Evaluate(items=ITEMS), Evaluate(items=ITEMS[:3]), Evaluate(items=ITEMS[:3]))
 
-    def make() -> Backend:
-        return FileJournal(tmp_path / f"{next(number)}.journal", build("verifier exact", gold=GOLD))
+    store = Store(tmp_path / "store.db")
 
-    BACKEND_LAWS[law](BackendCase(make=make, requests=requests))
+    def make() -> Backend:
+        run = f"run {next(number)}"
+        return Journal(with_run(store, run), run, build("verifier exact", gold=GOLD))
+
+    with store:
+        BACKEND_LAWS[law](BackendCase(make=make, requests=requests))
 
 
 @pytest.mark.parametrize("chat", [False, True])

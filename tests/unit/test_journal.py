@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
+from tests.support.stores import with_run
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
 from winnow.ports.program import Program, ask, gather, run
-from winnow.ports.requests import Backend, Complete, Completions, Cost, Evaluate, Item, Request, Router, Scores
-from winnow.runs import lines
-from winnow.runs.journal import FileJournal
-from winnow.runs.lines import JournalWarning
+from winnow.ports.requests import (
+    Backend,
+    Complete,
+    Completions,
+    Cost,
+    Evaluate,
+    Item,
+    NextToken,
+    Request,
+    Router,
+    Scores,
+)
+from winnow.runs.journal import Journal
+from winnow.runs.schema import replies, requests, steps
+from winnow.runs.store import Store
 from winnow.search.best_of_n import best_of_n
-from winnow.search.smc import smc
-from winnow.values.errors import InputError, JournalMismatch, ModelError, WinnowError
+from winnow.values.errors import InputError, JournalMismatch, ModelError
 from winnow.values.random import Key
 from winnow.values.tree import Tree
 
@@ -71,41 +75,61 @@ def program(seed: int = 0) -> Program[str]:
     best = yield from gather(
         [best_of_n("a", query="?", num=num, key=Key(seed, (num,)), max_tokens=3) for num in (1, 2, 3)]
     )
-    cloud = smc(Tree([MODEL.codec.encode("a")]), 0, num_particles=4, depth=3, key=Key(seed), power=2.0, temperature=0.5)
-    found = yield from cloud
-    last = yield from ask(Evaluate(items=(Item("?", best[0].text),)))
-    return repr([one.text for one in best]) + found.logprob.tobytes().hex() + repr((last, found.log_evidence))
+    tree, node, seen = Tree([MODEL.codec.encode("a")]), np.array([0]), b""
+    for _ in range(3):
+        reply = yield from ask(NextToken(tree=tree, nodes=node, top=2))
+        tree, node = tree.append(node, reply.token[:, 0], reply.logprob[:, 0])
+        seen += reply.logprob.tobytes()
+    last = yield from ask(Evaluate(items=(Item("last", best[0].text),)))
+    return repr([one.text for one in best]) + seen.hex() + repr(last)
 
 
 EXPECTED = run(program(), backend())
 NUM_REPLIES = 3 + 3 + 3 + 1
 
 
-def journalled(path: Path, life: int = 10**9, seed: int = 0) -> tuple[str, FileJournal, Dying]:
+def journalled(path: Path, life: int = 10**9, seed: int = 0, name: str = "run") -> tuple[str, Journal, Dying]:
     inner = backend(life)
-    with FileJournal(path, inner) as journal:
+    with Store(path) as store:
+        journal = Journal(with_run(store, name), name, inner)
         return run(program(seed), journal), journal, inner
 
 
+def rows(path: Path) -> list[list[Any]]:
+    with Store(path) as store, store.read() as connection:
+        return [
+            list(connection.execute(sa.select(table).order_by(*table.primary_key)))
+            for table in (requests, replies, steps)
+        ]
+
+
 def test_a_journalled_run_is_the_run(tmp_path: Path) -> None:
-    result, journal, inner = journalled(tmp_path / "deeper" / "run.journal")
+    result, journal, inner = journalled(tmp_path / "deeper" / "store.db")
     assert result == EXPECTED
     assert journal.num_asked == inner.num_answered == NUM_REPLIES
 
 
-def test_a_finished_run_asks_nothing_again(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
+def test_a_finished_run_asks_and_writes_nothing_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
     journalled(path)
-    before = path.read_bytes()
+    before = rows(path)
     result, journal, inner = journalled(path)
     assert result == EXPECTED
     assert (journal.num_replayed, inner.num_answered) == (NUM_REPLIES, 0)
-    assert path.read_bytes() == before
+    assert rows(path) == before
+
+
+def test_another_run_that_asks_the_same_is_answered_from_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    journalled(path)
+    result, journal, inner = journalled(path, name="other")
+    assert result == EXPECTED
+    assert (journal.num_replayed, inner.num_answered) == (NUM_REPLIES, 0)
 
 
 @pytest.mark.parametrize("life", range(NUM_REPLIES))
 def test_killed_at_every_reply_it_ends_the_same_and_asks_nothing_twice(tmp_path: Path, life: int) -> None:
-    path = tmp_path / "run.journal"
+    path = tmp_path / "store.db"
     with pytest.raises(Killed):
         journalled(path, life)
     result, journal, inner = journalled(path)
@@ -114,7 +138,7 @@ def test_killed_at_every_reply_it_ends_the_same_and_asks_nothing_twice(tmp_path:
 
 
 def test_killed_after_each_reply_again_and_again(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
+    path = tmp_path / "store.db"
     for _ in range(NUM_REPLIES - 1):
         with pytest.raises(Killed):
             journalled(path, 1)
@@ -123,254 +147,97 @@ def test_killed_after_each_reply_again_and_again(tmp_path: Path) -> None:
     assert inner.num_answered == 1
 
 
-def test_torn_anywhere_in_its_last_line(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    with pytest.raises(Killed):
-        journalled(path, 5)
-    data = path.read_bytes()
-    start = data[:-1].rfind(b"\n") + 1
-    for size in [*range(start, len(data), 37), start + 1, len(data) - 2, len(data) - 1]:
-        torn = tmp_path / "torn.journal"
-        torn.write_bytes(data[:size])
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            result, journal, _ = journalled(torn)
-        assert result == EXPECTED
-        assert journal.num_replayed == 4
-        assert [one.category for one in said] == ([] if size == start else [JournalWarning])
-        assert all(one.filename == __file__ for one in said)
-
-
-def test_torn_in_its_header(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    journalled(path)
-    header = path.read_bytes().split(b"\n")[0]
-    for size in [*range(0, len(header), 19), 1, len(header) - 1, len(header)]:
-        path.write_bytes(header[:size])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", JournalWarning)
-            assert journalled(path)[0] == EXPECTED
-
-
-def test_a_last_line_of_zeros_is_torn_too(tmp_path: Path) -> None:
-    """What some file systems leave after a power cut: the length is there, the bytes are not."""
-    path = tmp_path / "run.journal"
-    with pytest.raises(Killed):
-        journalled(path, 5)
-    data = path.read_bytes()
-    path.write_bytes(data + b"\0" * 40)
-    with pytest.warns(JournalWarning, match="40 bytes"):
-        assert journalled(path)[0] == EXPECTED
-    path.write_bytes(data[:-30] + b"\0" * 29 + b"\n")
-    with pytest.warns(JournalWarning):
-        assert journalled(path)[0] == EXPECTED
-
-
-SLOW = """
-import sys, time
-sys.path.insert(0, {tests!r})
-import test_journal
-from winnow.runs.journal import FileJournal
-from winnow.ports.program import run
-
-class Slow(test_journal.Dying):
-    def answer(self, requests):
-        for one in super().answer(requests):
-            time.sleep(0.05)
-            yield one
-
-with FileJournal(sys.argv[1], Slow(test_journal.backend().backend)) as journal:
-    print(run(test_journal.program(), journal))
-"""
-
-
-def test_killed_for_real(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    command = [sys.executable, "-c", SLOW.format(tests=str(Path(__file__).parent)), str(path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and (not path.exists() or path.read_bytes().count(b"\n") < 5):
-        time.sleep(0.005)
-    with pytest.raises(InputError, match=f"in use by (process {process.pid}|another process)"):
-        FileJournal(path, backend())
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    durable = path.read_bytes().count(b"\n") - 1
-    assert 4 <= durable < NUM_REPLIES
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", JournalWarning)
-        result, journal, inner = journalled(path)
-    assert result == EXPECTED
-    assert (journal.num_replayed, inner.num_answered) == (durable, NUM_REPLIES - durable)
-
-
 # ---- what does not fit
 
 
-def test_another_request_is_named_with_both_fingerprints(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
+def test_another_request_is_named_with_both_hashes_and_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
     journalled(path)
-    before = path.read_bytes()
-    with pytest.raises(
-        JournalMismatch, match=r"entry 1 \(step 0\) recorded Complete [0-9a-f]{16}, .* asks Complete [0-9a-f]{16}: code"
-    ):
+    before = rows(path)
+    with pytest.raises(JournalMismatch, match=r"request 1 was [0-9a-f]{16}, now it is [0-9a-f]{16}: key"):
         journalled(path, seed=1)
-    assert path.read_bytes() == before
+    assert rows(path) == before
 
 
-def test_a_step_that_asks_less_or_more_than_recorded(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
+def test_another_model_is_noticed_at_its_first_request(tmp_path: Path) -> None:
+    path, asked = tmp_path / "store.db", best_of_n("a", query="?", num=2, key=Key(0), max_tokens=3)
+    with Store(path) as store:
+        run(asked, Journal(with_run(store), "run", MODEL, backend()))
+    other = Tabular.random("ab", order=1, key=Key(9))
+    again = best_of_n("a", query="?", num=2, key=Key(0), max_tokens=3)
+    with Store(path) as store, pytest.raises(JournalMismatch, match=r"backend was tabular@\w+, now tabular@\w+"):
+        run(again, Journal(store, "run", other, backend()))
+
+
+def test_a_step_that_asks_more_than_recorded_asks_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
     asked = [Evaluate(items=(Item("?", letter),)) for letter in "abc"]
-    with FileJournal(path, backend()) as journal:
-        list(journal.answer(asked[:2]))
-        list(journal.answer(asked[2:]))
-    with FileJournal(path, backend()) as journal, pytest.raises(JournalMismatch, match="asks nothing more"):
+    with Store(path) as store:
+        journal = Journal(with_run(store), "run", backend())
         list(journal.answer(asked[:1]))
+        list(journal.answer(asked[2:]))
     inner = backend()
-    with FileJournal(path, inner) as journal, pytest.raises(JournalMismatch, match=r"entry 3 \(step 1\)"):
-        list(journal.answer(asked))
+    with Store(path) as store, pytest.raises(JournalMismatch, match="request 2 was"):
+        list(Journal(store, "run", inner).answer(asked))
     assert inner.num_answered == 0
 
 
-def test_another_model_is_noticed_when_it_is_opened(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
+def test_a_reply_that_is_not_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
     journalled(path)
-    with pytest.raises(JournalMismatch, match="model, settings or version changed"):
-        FileJournal(path, Tabular.random("ab", order=1, key=Key(9)))
-    assert journalled(path)[0] == EXPECTED
-
-
-@pytest.mark.parametrize("content", [b"precious notes", b"precious\n", b'{"a": 1}\n', b"{}\n"])
-def test_somebody_elses_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="is no journal"):
-        FileJournal(path, backend())
-    assert path.read_bytes() == content
-
-
-def test_a_journal_from_the_future(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    journalled(path)
-    path.write_bytes(path.read_bytes().replace(b'"version": 1', b'"version": 7', 1))
-    with pytest.raises(InputError, match=r"version 7.*reads version 1"):
-        FileJournal(path, backend())
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [(b"{not json", "not JSON"), (b'{"step": 0}', "not an entry"), (None, "no reply to Complete")],
-)
-def test_damage_before_the_last_line_is_an_error_with_its_line(
-    tmp_path: Path, damage: bytes | None, message: str
-) -> None:
-    path = tmp_path / "run.journal"
-    journalled(path)
-    rows = path.read_bytes().split(b"\n")
-    if damage is None:
-        entry = json.loads(rows[2])
-        entry["reply"]["logprob"] = "what"
-        damage = json.dumps(entry).encode()
-    rows[2] = damage
-    path.write_bytes(b"\n".join(rows))
-    with pytest.raises(InputError, match=f"run.journal:3: the journal is damaged: {message}"):
+    with Store(path) as store, store.write() as connection:
+        connection.execute(sa.update(replies).values(body=replies.c.body + " "))
+    with pytest.raises(InputError, match=r"is not what was written \(winnow store verify\)"):
         journalled(path)
-
-
-@pytest.mark.parametrize("name", ["", "missing/run.journal"])
-def test_places_that_cannot_hold_a_journal(tmp_path: Path, name: str) -> None:
-    (tmp_path / "missing").write_text("a file where a directory should be")
-    with pytest.raises(InputError, match="cannot be opened"):
-        FileJournal(tmp_path / name, backend())
 
 
 # ---- within a step
 
 
-def test_replies_within_a_step_find_their_requests_in_any_order(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    asked = [Evaluate(items=(Item("?", letter * 2),)) for letter in ("a", "b", "ab", "bb")]
-    with FileJournal(path, backend()) as journal:
-        first = dict(journal.answer(asked))
-    order = [2, 0, 3, 1]
-    with FileJournal(path, backend()) as journal:
-        second = dict(journal.answer([asked[index] for index in order]))
-    assert [second[place].score.tolist() for place in range(4)] == [first[index].score.tolist() for index in order]
+def test_equal_requests_are_one(tmp_path: Path) -> None:
+    inner = backend()
+    with Store(tmp_path / "store.db") as store:
+        answered = dict(Journal(with_run(store), "run", inner).answer([Evaluate(items=(Item("?", "ab"),))] * 3))
+    assert sorted(answered) == [0, 1, 2]
+    assert inner.num_answered == 1
 
 
-def test_equal_requests_in_one_step_keep_their_own_replies(tmp_path: Path) -> None:
-    """A person may answer the same question differently twice; so may a replayed one."""
-
-    class Fickle:
-        identity = "fickle"
+def test_two_processes_that_ask_the_same_at_once_see_the_reply_stored_first(tmp_path: Path) -> None:
+    class Person:
+        identity = "somebody"
         answers = frozenset({Evaluate})
 
+        def __init__(self, score: float) -> None:
+            self.score = score
+
         def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
-            for index in [one for one in (2, 0, 1) if one < len(requests)]:
-                yield index, Scores(score=np.array([index / 10]), parts=({},), cost=Cost())
+            yield 0, Scores(score=np.array([self.score]), parts=({},), cost=Cost())
 
-    path = tmp_path / "run.journal"
-    asked = [Evaluate(items=(Item("?", "a"),))] * 3
-    with FileJournal(path, Fickle()) as journal:
-        replies = journal.answer(asked)
-        assert next(replies)[0] == 2
-        replies.close()
-    with FileJournal(path, Fickle()) as journal:
-        mixed = dict(journal.answer(asked))
-    assert mixed[2].score.tolist() == [0.2]
-    with FileJournal(path, Fickle()) as journal:
-        again = dict(journal.answer(asked))
-        assert journal.num_asked == 0
-    assert {index: reply.score.tolist() for index, reply in again.items()} == {
-        index: reply.score.tolist() for index, reply in mixed.items()
-    }
+    asked = [Evaluate(items=(Item("?", "a"),))]
+    with Store(tmp_path / "store.db") as store:
+        slow = Journal(with_run(store, "slow"), "slow", Person(0.25)).answer(asked)
+        journal = Journal(store, "slow", Person(0.25))
+        known = journal._recall(0, [journal._entry(asked[0])])  # looked, and found nothing
+        fast = Journal(with_run(store, "fast"), "fast", Person(0.75))
+        assert not known
+        assert [reply.score[0] for _, reply in fast.answer(asked)] == [0.75]
+        stored = journal._record(
+            journal._entry(asked[0]), [0], Scores(score=np.array([0.25]), parts=({},), cost=Cost())
+        )
+        assert stored.score[0] == 0.75
+        slow.close()
 
 
-# ---- the file
-
-
-def test_a_reply_is_durable_before_it_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[int] = []
-    fsync = os.fsync
-    monkeypatch.setattr(lines.os, "fsync", lambda file: (fsync(file), synced.append(os.fstat(file).st_size))[0])
-    path = tmp_path / "run.journal"
-    with FileJournal(path, backend()) as journal:
-        for _ in journal.answer([Evaluate(items=(Item("?", letter),)) for letter in "abc"]):
-            assert synced[-1] == path.stat().st_size
-            assert path.read_bytes().endswith(b"\n")
-
-
-def test_a_full_disk_leaves_the_journal_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "run.journal"
-    write = os.write
-
-    def full(file: int, data: Any) -> int:
-        if path.stat().st_size + len(data) <= 1200:
-            return write(file, data)
-        if len(data) > 20:
-            return write(file, data[:20])
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(lines.os, "write", full)
-        with pytest.raises(WinnowError, match="No space left on device; everything answered before is kept"):
-            journalled(path)
-    assert path.read_bytes().endswith(b"\n")
-    result, journal, _ = journalled(path)
-    assert result == EXPECTED
-    assert journal.num_replayed > 0
-
-
-def test_one_writer_at_a_time_and_the_lock_ends_with_it(tmp_path: Path) -> None:
-    path = tmp_path / "run.journal"
-    with FileJournal(path, backend()) as journal:
-        with pytest.raises(InputError, match=r"in use by (this|another) process"):
-            FileJournal(path, backend())
-        journal.close()
-        journal.close()
-        FileJournal(path, backend()).close()
-        with pytest.raises(WinnowError, match="closed"):
-            list(journal.answer([Evaluate(items=(Item("?", "a"),))]))
+def test_a_reply_is_durable_before_it_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with Store(path) as store, Store(path) as other:
+        journal = Journal(with_run(store), "run", backend())
+        for number, _ in enumerate(journal.answer([Evaluate(items=(Item("?", letter),)) for letter in "abc"]), 1):
+            with other.read() as connection:
+                assert connection.execute(sa.select(sa.func.count()).select_from(replies)).scalar() == number
+        with store.read() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+            assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
 
 def test_a_reply_to_nothing_or_twice_is_not_recorded(tmp_path: Path) -> None:
@@ -386,13 +253,10 @@ def test_a_reply_to_nothing_or_twice_is_not_recorded(tmp_path: Path) -> None:
                 yield index, Scores(score=np.empty(0), parts=(), cost=Cost())
 
     for indices in ((0, 0), (1,), (-1,)):
-        path = tmp_path / f"{indices}.journal"
-        with (
-            FileJournal(path, Babbling(*indices)) as journal,
-            pytest.raises(ModelError, match="replied twice, or to what nobody asked"),
-        ):
-            list(journal.answer([Evaluate(items=())]))
-        assert path.read_bytes().count(b"\n") == len(indices)
+        path = tmp_path / f"{indices}.db"
+        with Store(path) as store, pytest.raises(ModelError, match="replied twice, or to what nobody asked"):
+            list(Journal(with_run(store), "run", Babbling(*indices)).answer([Evaluate(items=())]))
+        assert [len(table) for table in rows(path)] == [len(indices) - 1] * 3
 
 
 def test_a_reply_of_the_wrong_kind_is_not_recorded(tmp_path: Path) -> None:
@@ -404,7 +268,7 @@ def test_a_reply_of_the_wrong_kind_is_not_recorded(tmp_path: Path) -> None:
             nothing = np.empty(0)
             yield 0, Completions(text=(), logprob=nothing, num_tokens=nothing, finish=(), cost=Cost())
 
-    path = tmp_path / "run.journal"
-    with FileJournal(path, Confused()) as journal, pytest.raises(ModelError, match="Evaluate with Completions"):
-        list(journal.answer([Evaluate(items=())]))
-    assert path.read_bytes().count(b"\n") == 1
+    path = tmp_path / "store.db"
+    with Store(path) as store, pytest.raises(ModelError, match="Evaluate with Completions"):
+        list(Journal(with_run(store), "run", Confused()).answer([Evaluate(items=())]))
+    assert [len(table) for table in rows(path)] == [0] * 3

@@ -14,7 +14,7 @@ from winnow.ports.requests import Backend, Cost, Evaluate, Request, Scores
 class ItemByItem:
     """A backend around a backend: every Evaluate of N items reaches it as N of one item; all else passes through.
 
-    Where a verdict is dear - a person's, a hosted model's - ``ItemByItem(FileJournal(path, backend))`` makes each item
+    Where a verdict is dear - a person's, a hosted model's - ``ItemByItem(Journal(store, run, backend))`` makes each item
     durable as it is answered: who quits at the seventh has given six for good. The scores are those of the whole request
     for every evaluator that looks at items one by one; the cost is the sum.
     """

@@ -50,6 +50,11 @@ class Person:
     def answers(self) -> frozenset[type[Request[Any]]]:
         return frozenset({Evaluate, Choose})
 
+    @property
+    def rows_together(self) -> int:
+        """One: every verdict is kept as it is given."""
+        return 1
+
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         require(self, {type(request) for request in requests})
         for index, request in enumerate(requests):

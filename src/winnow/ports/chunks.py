@@ -18,7 +18,6 @@ from winnow.ports.program import Note, Program, Replies
 from winnow.ports.requests import Backend, Complete, Cost, Evaluate, LogProb, Request
 
 R = TypeVar("R")
-ROWS = 64  # a chunk where nobody says otherwise
 _BY_ROW: dict[type[Any], tuple[str, ...]] = {
     Complete: ("prompts", "slots"),
     LogProb: ("prompts", "continuations"),
@@ -28,14 +27,14 @@ _BY_ROW: dict[type[Any], tuple[str, ...]] = {
 
 @runtime_checkable
 class Chunked(Protocol):
-    """A backend that says how many rows it answers together: a batch on a local model, one for a person."""
+    """A backend that says how many rows it answers together: a batch on a local model, one where each is dear."""
 
     @property
     def rows_together(self) -> int: ...
 
 
-def rows_together(backend: Backend, default: int = ROWS) -> int:
-    """Rows of one chunk for a backend."""
+def rows_together(backend: Backend, default: int = 0) -> int:
+    """Rows of one chunk for a backend; 0, where nobody says, leaves requests whole."""
     return backend.rows_together if isinstance(backend, Chunked) else default
 
 

@@ -15,7 +15,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from winnow.values.errors import CapabilityError
+from winnow.values.errors import CapabilityError, ModelError
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key
 from winnow.values.tree import Tree
@@ -78,6 +78,7 @@ class NextTokens:
     token: IntArray  # [N, K]
     logprob: FloatArray  # [N, K], natural log, normalised over the whole vocabulary
     cost: Cost
+    log_mass: FloatArray | None = None  # [N], behind a grammar: log of the probability it leaves; what it forbids is -inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,6 +153,46 @@ class LogProb(Request[LogProbs]):
     def __post_init__(self) -> None:
         if len(self.prompts) != len(self.continuations):
             raise ValueError(f"{len(self.prompts)} prompts but {len(self.continuations)} rows of continuations")
+
+
+# ---- requests to a masked model, and to heads on a language model
+
+
+@dataclass(frozen=True, kw_only=True)
+class FillMask(Request[NextTokens]):
+    """A masked model's distribution at one hidden place of each row.
+
+    Reduced as NextToken is: ``tokens`` (these, row by row), ``uniform`` (one a row by inverse CDF over the tokens in order of
+    index) or neither (the whole vocabulary). Special tokens have probability zero; the others are normalised.
+    """
+
+    rows: tuple[IntArray, ...]  # N rows of tokens, as the model's codec writes a text
+    hidden: tuple[IntArray, ...]  # N, the places that are masked all at once
+    read: IntArray  # [N], the place whose distribution is asked for, hidden or not
+    tokens: IntArray | None = None  # [N, K]
+    uniform: FloatArray | None = None  # [N], in [0, 1)
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.hidden) == self.read.shape[0]:
+            raise ValueError(f"{len(self.rows)} rows, {len(self.hidden)} hidden, {self.read.shape[0]} read: give one each")
+        if self.tokens is not None and self.uniform is not None:
+            raise ValueError("give one of tokens, uniform, or none of them for the whole vocabulary")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appraisals:
+    """What two heads say of unfinished texts."""
+
+    value: FloatArray  # [N], in [0, 1]: how good a text this will be
+    done: FloatArray  # [N], in [0, 1]: how surely it is finished as it stands
+    cost: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appraise(Request[Appraisals]):
+    """Ask a value head and an is-done head about texts as far as they are written."""
+
+    rows: tuple[IntArray, ...]  # N rows of tokens, the prompt's first
 
 
 # ---- requests to an evaluator or a person
@@ -277,6 +318,8 @@ class Router:
         for backend in dict.fromkeys(route):
             mine = [index for index, chosen in enumerate(route) if chosen is backend]
             for position, reply in backend.answer([requests[index] for index in mine]):
+                if not 0 <= position < len(mine):
+                    raise ModelError(f"{backend.identity}: replied twice, or to what nobody asked ({position})")
                 yield mine[position], reply
 
 

@@ -1,76 +1,89 @@
-"""The journal in a file: a backend around a backend, in which a reply is durable before the program sees it.
+"""The journal: a backend around backends, in which a reply is durable in the store before the program sees it.
 
-A run is its journal. Run again, it is answered from what was written, as far as that goes; the first request that was
-never answered is asked and appended. Nothing durable is ever asked twice; what was in flight at a kill may be.
+A run is its journal. Run again, it is answered from what is stored, as far as that goes; whatever was never answered is
+asked and stored. Nothing durable is ever asked twice; what was in flight at a kill may be.
 
-One JSON object a line: a header with the format's version and the backend's identity, then one entry a reply -
-``{"step": .., "index": .., "type": .., "request": fingerprint, "reply": ..}``. A step is one call of ``answer``.
-Neither clock nor random numbers go in: the same run writes the same lines, in the order the replies came.
+Requests are known by their content: key = sha256 over who is asked and everything that is asked. So a run is also answered
+from what other runs of the store have asked. The order in which a run asks is recorded beside it: when its k-th request is
+not the one recorded, the run stops before anything is asked.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from winnow.ports.requests import Backend, Request, require
-from winnow.runs.encoding import decode_reply, encode_reply, fingerprint, reply_type
-from winnow.runs.lines import LineFile
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from winnow.ports.chunks import num_rows
+from winnow.ports.requests import Backend, Request, Router, require
+from winnow.runs.encoding import decode_reply, encode_reply, encode_request, line, reply_type
+from winnow.runs.schema import replies, requests, steps
+from winnow.runs.store import Store
 from winnow.values.errors import InputError, JournalMismatch, ModelError
 
-MAGIC = b'{"format": "winnow journal"'
-VERSION = 1
+_MANY = 500  # keys in one query
 
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One recorded reply."""
+class Entry(NamedTuple):
+    """A request as the store knows it."""
 
-    number: int  # position in the journal, the first entry is 1
-    step: int
-    index: int  # position in the step's requests when it was asked
-    type: str
-    request: str  # fingerprint
-    reply: Any  # as JSON
+    key: str
+    body: str
+    request: Request[Any]
 
 
-class FileJournal:
-    """Records the replies of ``backend`` in the file at ``path`` and answers from it.
+def entry(identity: str, request: Request[Any], repeat: int = 0) -> Entry:
+    """A request to a backend under its key: sha256 of ``{"backend": .., "type": .., fields ..}`` in UTF-8.
 
-    The file is locked for as long as the journal is open; the lock goes with the process that holds it.
+    ``repeat`` sets apart runs that must not be answered from each other.
+    """
+    again = {"repeat": repeat} if repeat else {}
+    body = line({"backend": identity, **again, **encode_request(request)})
+    return Entry(hashlib.sha256(body).hexdigest(), body.decode("utf-8"), request)
 
-        with FileJournal(path, backend) as journal:
-            run(program, journal)
 
-    Guarantees: a reply is on disk before ``answer`` yields it; replay is exact to the bit and does not depend on the order
-    of the requests within a step; nothing is asked when a recorded request does not fit. A torn last line is cut off
-    with a JournalWarning.
+class Journal:
+    """Records what ``backends`` reply in a store, and answers from it. Each request goes to the first that can answer it.
+
+    Guarantees: a reply is durable before ``answer`` yields it; replay is exact to the bit; nothing is asked in a step that
+    differs from the recorded one. When two processes ask the same at once, both get the reply that was stored first.
+
+    Parameters
+    ----------
+    run : id of a run that the store holds.
+    check : called inside every write with its connection; raises when the run is no longer this process's.
+    repeat : see ``entry``.
+    why : what to say about the code when the run asks something else than it recorded.
 
     Raises
     ------
-    InputError
-        When opened: the file is another process's, no journal, from a later version, or damaged before its last line.
     JournalMismatch
-        When opened with a backend of another identity; while answering, when a step asks something else than recorded.
-    WinnowError
-        When the disk does not take an entry; the file is left as it was before that entry.
+        While answering, when a request differs from the one recorded under its number; names both hashes and what differs.
+    InputError, WinnowError
+        While answering, when the store cannot be written, or a stored reply is damaged.
     """
 
-    def __init__(self, path: str | os.PathLike[str], backend: Backend) -> None:
-        self.path, self.backend = Path(path), backend
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        *backends: Backend,
+        check: Callable[[Connection], None] = lambda _: None,
+        repeat: int = 0,
+        why: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.store, self.run, self.check, self.repeat, self.why = store, run, check, repeat, why
+        self.backend = Router(*backends)
         self.num_replayed = self.num_asked = 0
-        self._step = 0
-        self._steps: dict[int, list[Entry]] = {}
-        self._lines = LineFile(self.path, magic=MAGIC)
-        try:
-            self._begin()
-        except BaseException:
-            self.close()
-            raise
+        self._next = 0
+        with store.read() as connection:
+            rows = connection.execute(sa.select(steps.c.number, steps.c.key).where(steps.c.run == run))
+            self._recorded: dict[int, str] = {row.number: row.key for row in rows}
 
     @property
     def identity(self) -> str:
@@ -80,103 +93,139 @@ class FileJournal:
     def answers(self) -> frozenset[type[Request[Any]]]:
         return self.backend.answers
 
-    def __enter__(self) -> FileJournal:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the file. Closing twice is fine."""
-        self._lines.close()
-
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         require(self, {type(request) for request in requests})
-        step, self._step = self._step, self._step + 1
-        prints = [fingerprint(self.identity, request) for request in requests]
-        known = self._recall(step, requests, prints)
-        for index, entry in sorted(known.items()):
-            self.num_replayed += 1
-            yield index, self._decode(entry, type(requests[index]))
-        missing = [index for index in range(len(requests)) if index not in known]
-        if not missing:
-            return
-        waiting = dict(enumerate(missing))
-        for position, reply in self.backend.answer([requests[index] for index in missing]):
+        first, self._next = self._next, self._next + len(requests)
+        asked = [self._entry(request) for request in requests]
+        self._compare(first, asked)
+        known = self._recall(first, asked)
+        for index, one in enumerate(asked):
+            if one.key in known:
+                self.num_replayed += 1
+                yield index, decode(known[one.key], one)
+        del known
+        missing: dict[str, list[int]] = {}
+        for index, one in enumerate(asked):
+            if first + index not in self._recorded or one.key in missing:
+                missing.setdefault(one.key, []).append(index)
+        waiting = dict(enumerate(missing.values()))
+        for position, reply in self.backend.answer([requests[indices[0]] for indices in waiting.values()]):
             if position not in waiting:
-                raise ModelError(
-                    f"{self.identity}: replied twice, or to what nobody asked ({position} of {len(missing)})"
-                )
-            index = waiting.pop(position)
-            kind = type(requests[index])
-            if not isinstance(reply, reply_type(kind)):
-                raise ModelError(f"{self.identity}: answered {kind.__name__} with {type(reply).__name__}")
-            head = {"step": step, "index": index, "type": kind.__name__, "request": prints[index]}
-            self._lines.append({**head, "reply": encode_reply(reply)})
+                raise ModelError(f"{self.identity}: replied twice, or to what nobody asked ({position})")
+            indices = waiting.pop(position)
+            one = asked[indices[0]]
+            if not isinstance(reply, reply_type(type(one.request))):
+                raise ModelError(f"{self.identity}: answered {type(one.request).__name__} with {type(reply).__name__}")
+            stored = self._record(one, [first + index for index in indices], reply)
             self.num_asked += 1
-            yield index, reply
+            for index in indices:
+                yield index, stored
 
-    def _recall(self, step: int, requests: Sequence[Request[Any]], prints: Sequence[str]) -> dict[int, Entry]:
-        """The entries of this step by the index of the request each one answers."""
-        known: dict[int, Entry] = {}
-        moved: list[Entry] = []
-        for entry in self._steps.pop(step, []):  # in its old place if it can be: equal requests keep their own replies
-            in_place = entry.index < len(prints) and prints[entry.index] == entry.request and entry.index not in known
-            if in_place:
-                known[entry.index] = entry
-            else:
-                moved.append(entry)
-        for entry in moved:
-            index = next((i for i, fp in enumerate(prints) if i not in known and fp == entry.request), None)
-            if index is None:
-                unknown = next((i for i in range(len(prints)) if i not in known), None)
-                raise self._mismatch(entry, requests, prints, unknown)
-            known[index] = entry
-        if len(known) < len(prints) and self._steps:  # recorded steps are whole, but for the last
-            later = min((entry for rest in self._steps.values() for entry in rest), key=lambda entry: entry.number)
-            raise self._mismatch(later, requests, prints, next(i for i in range(len(prints)) if i not in known))
+    def _entry(self, request: Request[Any]) -> Entry:
+        return entry(self.backend.route(type(request)).identity, request, self.repeat)
+
+    def _compare(self, first: int, asked: Sequence[Entry]) -> None:
+        for number, one in enumerate(asked, first):
+            recorded = self._recorded.get(number)
+            if recorded is not None and recorded != one.key:
+                raise self._mismatch(number, recorded, one)
+
+    def _recall(self, first: int, asked: Sequence[Entry]) -> dict[str, str]:
+        """Stored bodies by key, of those asked now; the run has them in its steps when this returns."""
+        with self.store.read() as connection:
+            known = bodies(connection, {one.key for one in asked})
+        new = [
+            {"run": self.run, "number": number, "key": one.key}
+            for number, one in enumerate(asked, first)
+            if one.key in known and number not in self._recorded
+        ]
+        if new:
+            with self.store.write() as connection:
+                self.check(connection)
+                connection.execute(sa.insert(steps), new)
+            self._recorded |= {row["number"]: row["key"] for row in new}  # type: ignore[misc]
         return known
 
-    def _mismatch(
-        self, entry: Entry, requests: Sequence[Request[Any]], prints: Sequence[str], index: int | None
-    ) -> JournalMismatch:
-        asked = "nothing more" if index is None else f"{type(requests[index]).__name__} {prints[index][:16]}"
+    def _record(self, one: Entry, numbers: Sequence[int], reply: Any) -> Any:
+        """Make a reply durable; gives the reply that the store holds in the end."""
+        body = line(encode_reply(reply))
+        row = {"hash": hashlib.sha256(body).hexdigest(), "body": body.decode("utf-8"), **reply.cost._asdict()}
+        kind = type(one.request).__name__
+        with self.store.write() as connection:
+            self.check(connection)
+            insert_new(connection, requests, key=one.key, type=kind, rows=num_rows(one.request), body=one.body)
+            is_new = insert_new(connection, replies, key=one.key, **row)
+            connection.execute(sa.insert(steps), [{"run": self.run, "number": n, "key": one.key} for n in numbers])
+            stored = None if is_new else bodies(connection, {one.key})[one.key]
+        self._recorded |= dict.fromkeys(numbers, one.key)
+        return reply if stored is None else decode(stored, one)
+
+    def _mismatch(self, number: int, recorded: str, now: Entry) -> JournalMismatch:
+        with self.store.read() as connection:
+            body = connection.execute(sa.select(requests.c.body).where(requests.c.key == recorded)).scalar_one()
+        changed = difference(json.loads(body), json.loads(now.body))
+        why = self.why()
         return JournalMismatch(
-            f"{self.path}: entry {entry.number} (step {entry.step}) recorded {entry.type} {entry.request[:16]}, the run "
-            f"now asks {asked}: code, version or input changed (undo the change, or start a new journal)"
+            f"run {self.run}: request {number + 1} was {recorded[:16]}, now it is {now.key[:16]}: {changed}{why} "
+            "(undo the change, or give the adapt command again: that is another run)"
         )
 
-    def _decode(self, entry: Entry, kind: type[Request[Any]]) -> Any:
-        try:
-            return decode_reply(entry.reply, kind)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._lines.damaged(entry.number + 1, f"no reply to {entry.type}, {error}") from error
 
-    def _begin(self) -> None:
-        rows = self._lines.rows
-        if not rows:
-            self._lines.append({"format": "winnow journal", "version": VERSION, "backend": self.identity})
-            return
-        self._check_header(rows[0])
-        for number, row in enumerate(rows[1:], 1):
-            try:
-                entry = Entry(number=number, **row)
-            except TypeError:
-                raise self._lines.damaged(number + 1, "not an entry") from None
-            self._steps.setdefault(entry.step, []).append(entry)
+def bodies(connection: Connection, keys: Iterable[str]) -> dict[str, str]:
+    """The stored replies to requests, by key.
 
-    def _check_header(self, header: Mapping[str, Any]) -> None:
-        version, recorded = header.get("version"), header.get("backend")
-        if version != VERSION:
-            raise InputError(
-                f"is a journal of version {version}, and this Winnow reads version {VERSION}",
-                where=str(self.path),
-                remedy="use the Winnow that wrote it",
-            )
-        if recorded != self.identity:
-            raise JournalMismatch(
-                f"{self.path}: recorded with {recorded!r}, the run now uses {self.identity!r}: model, settings or version "
-                "changed (undo the change, or start a new journal)"
-            )
+    Raises
+    ------
+    InputError
+        When one is not what was written.
+    """
+    wanted, found = sorted(keys), {}
+    for start in range(0, len(wanted), _MANY):
+        part = replies.c.key.in_(wanted[start : start + _MANY])
+        for key, digest, body in connection.execute(
+            sa.select(replies.c.key, replies.c.hash, replies.c.body).where(part)
+        ):
+            if hashlib.sha256(body.encode()).hexdigest() != digest:
+                raise InputError(
+                    f"the reply to {key[:16]} is not what was written", where="store", remedy="winnow store verify"
+                )
+            found[key] = body
+    return found
+
+
+def decode(body: str, one: Entry) -> Any:
+    """The reply in a stored body."""
+    try:
+        return decode_reply(json.loads(body), type(one.request))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"the reply to {one.key[:16]} is no reply to {type(one.request).__name__}: {error}",
+            where="store",
+            remedy="winnow store verify",
+        ) from error
+
+
+def insert_new(connection: Connection, table: sa.Table, **values: Any) -> bool:
+    """Insert a row unless its key is there; says whether it was inserted."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+
+
+def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What differs between two requests, in words short enough for one line."""
+    for name in dict.fromkeys([*before, *now]):
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
+        if name in ("backend", "type"):
+            return f"{name} was {old}, now {new}"
+        if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+            row = next(i for i in range(len(old)) if old[i] != new[i])
+            return f"{name} differ, first in row {row + 1}: {_short(old[row])}, now {_short(new[row])}"
+        return f"{name} was {_short(old)}, now {_short(new)}"
+    return "nothing in it differs"
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return repr(text if len(text) <= 60 else f"{text[:20]}...{text[-37:]}")

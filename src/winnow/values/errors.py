@@ -7,7 +7,8 @@
     ├── LimitReached            3   a limit the user set was met between two requests; what was paid for is kept
     ├── Refused                 4   the evaluator cannot carry the loop, so the loop does not go on
     ├── JournalMismatch         5   a recorded run asks something else than it recorded
-    └── ModelError              6   a model answered with something that is no answer (NaN, nothing, too little)
+    ├── ModelError              6   a model answered with something that is no answer (NaN, nothing, too little)
+    └── Interrupted           130   Ctrl-C; says what is kept and how to go on (a KeyboardInterrupt as well)
 
 A message is one line: what was wrong, where, and what to do about it. A user never sees a traceback for a mistake
 of their own.
@@ -72,6 +73,12 @@ class ModelError(WinnowError):
     """A model answered with something that is no answer."""
 
     exit_code = 6
+
+
+class Interrupted(WinnowError, KeyboardInterrupt):
+    """The user interrupted a run that is kept: says what of it, and the command that goes on."""
+
+    exit_code = 130
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:

@@ -91,12 +91,17 @@ def _holds(path: Path, patterns: tuple[str, ...]) -> bool:
 
 def fingerprint(path: Path) -> str:
     """Sixteen hex digits over the names and contents of the weights, tokenizer and settings."""
-    files = sorted({file for pattern in HASHED for file in path.glob(pattern)})
     digest = hashlib.sha256()
-    for file in files:
-        stat = file.stat()
-        digest.update(file.name.encode() + b"\0" + _file_hash(file.resolve(), stat.st_mtime_ns, stat.st_size))
+    for name, file_hash in hashes(path).items():
+        digest.update(name.encode() + b"\0" + bytes.fromhex(file_hash))
     return digest.hexdigest()[:16]
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """sha256 of each file that the fingerprint is over, by name."""
+    files = sorted({file for pattern in HASHED for file in path.glob(pattern)})
+    stats = [(file, file.stat()) for file in files]
+    return {file.name: _file_hash(file.resolve(), stat.st_mtime_ns, stat.st_size).hex() for file, stat in stats}
 
 
 @functools.lru_cache(maxsize=256)

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from winnow.models.local.codec import TransformersCodec
-from winnow.models.local.directory import fingerprint
+from winnow.models.local.directory import fingerprint, hashes
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.proof import reach
@@ -49,6 +49,14 @@ def load_local(
         context_length=context,
         batch_size=batch_size,
         reach=reach(network, context),
+        source={
+            "name": name if name == "bundled" else str(path.resolve()) if Path(name).expanduser().is_dir() else name,
+            "device": device,
+            "dtype": dtype,
+            "batch_size": batch_size,
+            "trust_remote_code": trust_remote_code,
+        },
+        files=hashes(path),
     )
 
 

@@ -7,7 +7,7 @@ Chunks never mix requests, so a request's bytes do not depend on what else was a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -48,6 +48,8 @@ class LocalModel:
     context_length : longest row, in tokens.
     batch_size : rows that are answered together.
     reach : rows up to this many tokens take the cached path, longer ones the plain one.
+    source : the arguments with which ``winnow.load`` loads it again.
+    files : sha256 of each of its files.
     """
 
     def __init__(
@@ -59,7 +61,11 @@ class LocalModel:
         context_length: int,
         batch_size: int,
         reach: int,
+        source: Mapping[str, Any] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
+        self.source: Mapping[str, Any] = source or {}
+        self.files: Mapping[str, str] = files or {}
         self._network, self._codec, self._identity = network, codec, identity
         self._context_length, self._batch_size, self._reach = context_length, batch_size, reach
         self._told = False
@@ -83,6 +89,11 @@ class LocalModel:
     @property
     def chat(self) -> bool:
         return self._codec.chat
+
+    @property
+    def rows_together(self) -> int:
+        """The batch size: rows of a request that are best asked, and kept, together."""
+        return self._batch_size
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         """Replies one request after another.

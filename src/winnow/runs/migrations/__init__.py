@@ -1,0 +1,1 @@
+"""Migrations of the store: append-only, run by ``winnow.runs.store`` when a store is opened."""
