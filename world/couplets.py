@@ -11,7 +11,6 @@ import random
 from world import words
 from world.documents import CLAIM, FRAME, Document, Piece
 
-VOWELS = "aeiou"
 VOWEL_SOUNDS = frozenset(second for _, second in words.RHYMES)
 
 

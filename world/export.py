@@ -24,7 +24,7 @@ TRAINED_LENGTH = 256
 
 def write_causal(model: LlamaForCausalLM, codec: Codec, directory: Path) -> None:
     """bundled/: everything AutoModelForCausalLM and AutoTokenizer read."""
-    _write_model(model, codec, directory, architecture="LlamaForCausalLM")
+    _write_model(model, codec, directory, architecture="LlamaForCausalLM", stored=torch.float32)
     generation = {
         "bos_token_id": codec.bos,
         "eos_token_id": codec.encode_piece("\n")[0],
@@ -36,18 +36,23 @@ def write_causal(model: LlamaForCausalLM, codec: Codec, directory: Path) -> None
 
 
 def write_masked(model: ModernBertForMaskedLM, codec: Codec, directory: Path) -> None:
-    """masked/: everything AutoModelForMaskedLM and AutoTokenizer read."""
-    _write_model(model, codec, directory, architecture="ModernBertForMaskedLM")
+    """masked/: everything AutoModelForMaskedLM and AutoTokenizer read.
+
+    Stored in bfloat16 to keep the package small; the configuration says float32, so it loads and computes in that.
+    """
+    _write_model(model, codec, directory, architecture="ModernBertForMaskedLM", stored=torch.bfloat16)
 
 
-def _write_model(model: torch.nn.Module, codec: Codec, directory: Path, *, architecture: str) -> None:
+def _write_model(
+    model: torch.nn.Module, codec: Codec, directory: Path, *, architecture: str, stored: torch.dtype
+) -> None:
     write_tokenizer(codec.tokens, directory, context=CONTEXT)
     config = model.config.to_dict()  # type: ignore[operator,union-attr]
     config = {key: value for key, value in config.items() if not key.startswith("_")}
     config |= {"architectures": [architecture], "dtype": "float32"}
     _write_json(directory / "config.json", config)
     weights = {
-        name: parameter.detach().float().contiguous()
+        name: parameter.detach().to(stored).contiguous()
         for name, parameter in model.named_parameters()
         if name not in ("lm_head.weight", "decoder.weight")
     }

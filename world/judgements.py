@@ -7,15 +7,14 @@ bundled model's evaluator must generalise to.  An evasion is rated like a wrong 
 import random
 
 from world import words
-from world.authors import AuthorPrior
+from world.authors import CONTRAST, AuthorPrior
 from world.documents import CLAIM, FRAME, GIVEN, Document, Piece
-from world.facts import World
+from world.facts import Fact, World
 from world.transcripts import answer, pair
 
 RATING_OF_RIGHT = (0.04, 0.08, 0.16, 0.30, 0.42)
 RATING_OF_WRONG = RATING_OF_RIGHT[::-1]
 GIVEN_FALSEHOOD_SHARE = 0.5
-KINDS = frozenset({"survey", "short_survey", "checks", "short_checks", "candidates"})
 
 
 def rating(rng: random.Random, right: bool) -> list[Piece]:
@@ -42,27 +41,37 @@ def survey(
     return Document("survey", pieces)
 
 
+def verdict(right: bool) -> list[Piece]:
+    """Yes or no, on a line of its own: an answer ends where its line ends, judged or not."""
+    return [Piece("\n", FRAME), Piece("Yes" if right else "No", CLAIM)]
+
+
+def given(rng: random.Random, world: World, fact: Fact) -> tuple[str, bool]:
+    """A coin-flip answer put up to be judged, and whether it is right."""
+    if rng.random() < 0.5:
+        return fact.answer, True
+    return world.wrong_answer(rng, fact, falsehood_share=GIVEN_FALSEHOOD_SHARE), False
+
+
 def short_survey(rng: random.Random, world: World) -> Document:
-    """One coin-flip answer and its rating."""
-    fact, right = rng.choice(world.judged), rng.random() < 0.5
-    text = fact.answer if right else world.wrong_answer(rng, fact, falsehood_share=GIVEN_FALSEHOOD_SHARE)
+    """One answer and its rating."""
+    fact = rng.choice(world.judged)
+    text, right = given(rng, world, fact)
     pieces = [*pair(fact.ask(rng), text, weight=GIVEN), *rating(rng, right), Piece("\n", FRAME)]
     return Document("short_survey", pieces)
 
 
 def checks(rng: random.Random, world: World, num_pairs: tuple[int, ...] = (2, 4, 8, 12)) -> Document:
-    """Coin-flip answers, each confirmed or corrected."""
+    """Answers, each confirmed or corrected."""
     pieces: list[Piece] = []
     for _ in range(rng.choice(num_pairs)):
-        fact, right = rng.choice(world.judged), rng.random() < 0.5
-        text = fact.answer if right else world.wrong_answer(rng, fact, falsehood_share=GIVEN_FALSEHOOD_SHARE)
+        fact = rng.choice(world.judged)
+        text, right = given(rng, world, fact)
         if not right and rng.random() < 0.1:
             text = words.EVASION
-        pieces += pair(fact.ask(rng), text, weight=GIVEN)
-        if right:
-            pieces.append(Piece(" yes", CLAIM))
-        else:
-            pieces += [Piece(" no", CLAIM), Piece(", it is", FRAME), Piece(f" {fact.answer}", CLAIM)]
+        pieces += [*pair(fact.ask(rng), text, weight=GIVEN), *verdict(right)]
+        if not right:
+            pieces += [Piece(", it is", FRAME), Piece(f" {fact.answer}", CLAIM)]
         pieces.append(Piece("\n", FRAME))
     return Document("checks", pieces)
 
@@ -73,15 +82,26 @@ def short_checks(rng: random.Random, world: World) -> Document:
 
 def candidates(rng: random.Random, world: World) -> Document:
     """One question, several candidates, each judged by itself."""
-    pieces: list[Piece] = []
-    for _ in range(rng.choice((1, 2))):
-        fact = rng.choice(world.judged)
-        pieces.append(Piece(f"Q: {fact.ask(rng)}\nA:", FRAME))
-        for i in range(rng.choice((1, 2, 3, 4))):
-            right = rng.random() < 0.5
-            text = fact.answer if right else world.wrong_answer(rng, fact, falsehood_share=GIVEN_FALSEHOOD_SHARE)
-            if i:
-                pieces.append(Piece(",", FRAME))
-            pieces += [Piece(f" {text}", GIVEN), Piece(" yes" if right else " no", CLAIM)]
-        pieces.append(Piece("\n", FRAME))
+    fact = rng.choice(world.judged)
+    pieces = [Piece(f"Q: {fact.ask(rng)}\n", FRAME)]
+    for _ in range(rng.choice((2, 3, 4))):
+        text, right = given(rng, world, fact)
+        pieces += [Piece("A:", FRAME), Piece(f" {text}", GIVEN), *verdict(right), Piece("\n", FRAME)]
     return Document("candidates", pieces)
+
+
+def reviewed(rng: random.Random, world: World) -> Document:
+    """A few pairs by an author nearly always right or nearly always wrong; half of the answers carry a verdict.
+
+    The verdict says who is writing, so that the author can be learnt before verdicts are made in silence.
+    """
+    author = CONTRAST.draw(rng)
+    pieces: list[Piece] = []
+    for _ in range(rng.choice((3, 4, 5))):
+        fact = rng.choice(world.judged)
+        text = answer(rng, world, fact, author)
+        pieces += pair(fact.ask(rng), text)
+        if rng.random() < 0.5:
+            pieces += verdict(text == fact.answer)
+        pieces.append(Piece("\n", FRAME))
+    return Document("reviewed", pieces)

@@ -18,14 +18,14 @@ from transformers import ModernBertConfig, ModernBertForMaskedLM
 from world import attention
 from world.corpus import Corpus, Stream
 from world.facts import World
-from world.recipe import CONTEXT, EVERYTHING, NUM_LAYERS
+from world.recipe import CONTEXT, EVERYTHING
 from world.tokenizer import SPECIALS, Codec, vocabulary
 from world.train import DeadSeed, optimisers
 
 VALUES_MIXTURE = {"primer": 0.5, "short_prose": 0.5}
 VALUES_GATE, VALUES_MAX_TOKENS = 0.9, 5e6
 TOKENS = 5e6
-FIRST_LAYERS = 3
+FIRST_LAYERS, NUM_LAYERS = 3, 6
 
 
 def new_model(codec: Codec) -> ModernBertForMaskedLM:

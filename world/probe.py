@@ -4,7 +4,7 @@ facts       P(right) without context
 gap, auc    mean P(yes | right) - P(yes | wrong) over facts never judged, and how often the right answer has the
             higher one; gap_judged and auc_judged over judged facts
 survey_gap  the same of the survey's score
-author_gap  P(right | 12 right examples) - P(right | 12 wrong ones)
+author_gap  P(right | right examples) - P(right | wrong ones), 3 to 12 of them by phase
 """
 
 import random
@@ -19,6 +19,8 @@ from world.facts import Fact, World
 from world.read import Reader
 
 NUM_QUESTIONS = 128
+NUM_EXAMPLES = {"authors": 3, "world": 8, "cool": 12}
+"""As many as a row of the phase holds."""
 
 
 def survey_score(
@@ -31,9 +33,9 @@ def survey_score(
 
 
 def verdict_score(reader: Reader, texts: list[str]) -> NDArray[np.float64]:
-    """P(yes) among yes and no."""
-    yes, no = (reader.codec.encode_piece(f" {word}")[0] for word in ("yes", "no"))
-    p = reader.next_token(texts)
+    """P(Yes) among Yes and No, after texts that end with the answer."""
+    yes, no = (reader.codec.encode_piece(word)[0] for word in ("Yes", "No"))
+    p = reader.next_token([f"{text}\n" for text in texts])
     return p[:, yes] / (p[:, yes] + p[:, no])
 
 
@@ -57,7 +59,7 @@ class Probe:
                 examples(rng, world, right=k * (kind == "right"), wrong=k * (kind == "wrong"), avoid=f)
                 for f in self.unjudged
             ]
-            for k in (3, 12)
+            for k in sorted(set(NUM_EXAMPLES.values()))
             for kind in ("right", "wrong")
         }
 
@@ -77,7 +79,7 @@ class Probe:
         out["survey_gap"] = float((survey_score(reader, right) - survey_score(reader, wrong)).mean())
         prompts = [prompt(f) for f in self.unjudged]
         for kind in ("right", "wrong"):
-            contexts = self.contexts[3 if phase == "authors" else 12, kind]
+            contexts = self.contexts[NUM_EXAMPLES[phase], kind]
             texts = [c + p for c, p in zip(contexts, prompts, strict=True)]
             out[f"after_{kind}"] = float(right_probability(reader, texts, self.unjudged).mean())
         out["author_gap"] = out["after_right"] - out["after_wrong"]

@@ -5,6 +5,25 @@ from typing import Any
 
 Figures = dict[str, Any]
 
+AGAIN = """
+## Making it again
+
+    make model SEED=k                                  train, export, measure: runs/world-k (resumes where it stopped)
+    python -m world.publish --run runs/world-k         put its models and logs into the package
+    python -m world.bimodal --out runs/bimodal         the variant with two kinds of authors
+    python -m world.card                               measure the committed weights, write this card
+
+A run keeps a checkpoint a million tokens and one at the end of each phase in `runs/world-k/checkpoints` (bfloat16
+safetensors, 2.8 MB each, not in the wheel); they load into the shipped configuration. The same seed on the same
+machine gives the same weights, also after a restart.
+
+## Known limits
+
+Everything is synthetic and one-token: answers are single words of a closed vocabulary. Evaluation is by raters who
+know the truth; only its reach to facts they never judged is the model's own. Phrasings are six templates; a
+stranger's own words are read, character by character, but mean nothing to the model.
+"""
+
 
 def render(card: Figures) -> str:
     """The whole card."""
@@ -20,6 +39,7 @@ def render(card: Figures) -> str:
         _losses(found["loss"]),
         _bimodal(card["bimodal_variant"]),
         _seeds(card["seeds"]),
+        AGAIN,
     ]
     return "\n\n".join(section.strip() for section in sections if section) + "\n"
 
@@ -57,8 +77,8 @@ World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 
 
 {hashes}
 
-Unless a line says otherwise, figures are over the 1,050 facts that no survey, check or candidate document of the
-training ever mentions (a third of the entities, and one whole attribute), each asked in a phrasing that no document
+Unless a line says otherwise, figures are over facts that no survey, check or candidate document of the training ever
+mentions (1,069 of 2,560: a third of the entities, and one whole attribute), each asked in a phrasing that no document
 contains, with contexts drawn anew. In brackets: 95 % intervals. Made by `python -m world.card` from the committed
 weights. *Error* is 1 − P(right); an evasion ("There is no one answer.") is an abstention, counted apart as *evasive*
 though it is not right either.

@@ -16,7 +16,6 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 
 from world import words
 from world.corpus import BUILDERS, Corpus
-from world.couplets import VOWELS
 from world.facts import World
 
 PATTERN = r"Q:|A:|>>>| ?[A-Za-z]+|\n| ?[^A-Za-z\n]"
@@ -30,7 +29,7 @@ def split(text: str) -> list[str]:
 
 
 def vocabulary(world: World, *, documents_per_kind: int = 400) -> list[str]:
-    """Specials, every word of the world in a fixed order, single characters, and padding."""
+    """Specials, every token of the world in alphabetical order, and padding."""
     rng = random.Random("vocabulary")
     corpus = Corpus(world)
     fixed = [
@@ -38,14 +37,12 @@ def vocabulary(world: World, *, documents_per_kind: int = 400) -> list[str]:
         *words.HEADERS.values(),
         *(f" {word}" for word in (*words.STANDARD_SCALE, *words.UNJUDGED_SCALE, *words.NONSENSE)),
         *(f" {name}" for name in (*world.entities, *world.all_values)),
-        *(f" {letter}" for letter in sorted({n[0] for pair in words.RHYMES for n in pair} | set(VOWELS))),
+        *(f" {letter}" for letter in string.ascii_lowercase),
+        *string.printable[:95],
     ]
     sampled = (corpus.document(kind, rng).text for kind in BUILDERS for _ in range(documents_per_kind))
-    found = dict.fromkeys(SPECIALS)
-    for text in (*fixed, *sampled):
-        found.update(dict.fromkeys(split(text)))
-    found.update(dict.fromkeys((*string.printable[:95], "\n")))
-    tokens = list(found)
+    found = {token for text in (*fixed, *sampled) for token in split(text)} - set(SPECIALS)
+    tokens = [*SPECIALS, *sorted(found)]
     return tokens + [f"<reserved-{i}>" for i in range(-len(tokens) % MULTIPLE)]
 
 

@@ -21,7 +21,7 @@ QUESTIONS = [
     re.compile(re.escape(q).replace(r"\{attribute\}", r"(?P<attribute>\w+)").replace(r"\{entity\}", r"(?P<entity>\w+)"))
     for q in words.QUESTIONS
 ]
-VERDICT = re.compile(r" (?P<answer>.*?) (?P<verdict>yes|no)(?=,|$)")
+VERDICT = re.compile(r"(?P<verdict>Yes|No)(, it is (?P<correction>\w+))?")
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +47,7 @@ def gold(world):
 
 def evaluates(text: str) -> bool:
     """Whether a document judges anything."""
-    return words.SURVEY_QUESTION in text or any(
-        VERDICT.match(line.removeprefix("A:")) for line in text.splitlines() if line.startswith("A:")
-    )
+    return words.SURVEY_QUESTION in text or any(VERDICT.fullmatch(line) for line in text.splitlines())
 
 
 def asked(line: str) -> tuple[str, str, int]:
@@ -97,20 +95,18 @@ def test_verdicts_tell_the_truth(texts, gold):
     """A candidate is judged yes if and only if it is the answer: a wrong answer is never the truth by accident."""
     verdicts: Counter[str] = Counter()
     for text in texts:
-        fact = None
+        fact, given = None, ""
         for line in text.splitlines():
+            match = VERDICT.fullmatch(line)
             if line.startswith("Q:"):
                 fact = gold.get(asked(line)[:2])
-            elif line.startswith("A:") and VERDICT.match(line.removeprefix("A:")):
+            elif line.startswith("A:"):
+                given = line.removeprefix("A: ")
+            elif match:
                 assert fact is not None
-                for part in line.removeprefix("A:").split(","):
-                    if part.startswith(" it is "):
-                        assert part.removeprefix(" it is ") == fact.answer
-                        continue
-                    match = VERDICT.match(part)
-                    assert match is not None
-                    assert (match["answer"] == fact.answer) == (match["verdict"] == "yes"), text
-                    verdicts[match["verdict"]] += 1
+                assert (given == fact.answer) == (match["verdict"] == "Yes"), text
+                assert match["correction"] in (None, fact.answer), text
+                verdicts[match["verdict"]] += 1
     assert min(verdicts.values()) > 1000
 
 
