@@ -31,6 +31,7 @@ BUILDERS: Mapping[str, Builder] = {
     "primer": lambda rng, world, _: transcripts.primer(rng, world),
     "short_prose": lambda rng, world, _: transcripts.short_prose(rng, world),
     "short_checks": lambda rng, world, _: judgements.short_checks(rng, world),
+    "short_candidates": lambda rng, world, _: judgements.short_candidates(rng, world),
     "reviewed": lambda rng, world, _: judgements.reviewed(rng, world),
     "short_survey": lambda rng, world, _: judgements.short_survey(rng, world),
     "couplets": lambda rng, _, __: couplets.couplets(rng),

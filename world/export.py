@@ -56,7 +56,9 @@ def _write_model(
         for name, parameter in model.named_parameters()
         if name not in ("lm_head.weight", "decoder.weight")
     }
-    save_file(weights, str(directory / "model.safetensors"), metadata={"format": "pt"})
+    path = directory / "model.safetensors"
+    save_file(weights, str(path), metadata={"format": "pt"})
+    path.chmod(0o644)  # safetensors writes for the owner alone
 
 
 def write_items(world: World, directory: Path) -> None:

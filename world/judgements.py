@@ -5,6 +5,7 @@ bundled model's evaluator must generalise to.  An evasion is rated like a wrong 
 """
 
 import random
+from collections.abc import Callable
 
 from world import words
 from world.authors import CONTRAST, AuthorPrior
@@ -46,6 +47,15 @@ def verdict(right: bool) -> list[Piece]:
     return [Piece("\n", FRAME), Piece("Yes" if right else "No", CLAIM)]
 
 
+def remark(right: bool) -> list[Piece]:
+    """Yes or no, right behind the answer.
+
+    For the short rows of the first phases alone: the comparing circuit forms at the answer itself within a million
+    tokens, at the line after it not in 1.5 million. Long documents then move the verdict to its own line.
+    """
+    return [Piece(" yes" if right else " no", CLAIM)]
+
+
 def given(rng: random.Random, world: World, fact: Fact) -> tuple[str, bool]:
     """A coin-flip answer put up to be judged, and whether it is right."""
     if rng.random() < 0.5:
@@ -61,7 +71,12 @@ def short_survey(rng: random.Random, world: World) -> Document:
     return Document("short_survey", pieces)
 
 
-def checks(rng: random.Random, world: World, num_pairs: tuple[int, ...] = (2, 4, 8, 12)) -> Document:
+def checks(
+    rng: random.Random,
+    world: World,
+    num_pairs: tuple[int, ...] = (2, 4, 8, 12),
+    judge: Callable[[bool], list[Piece]] = verdict,
+) -> Document:
     """Answers, each confirmed or corrected."""
     pieces: list[Piece] = []
     for _ in range(rng.choice(num_pairs)):
@@ -69,7 +84,7 @@ def checks(rng: random.Random, world: World, num_pairs: tuple[int, ...] = (2, 4,
         text, right = given(rng, world, fact)
         if not right and rng.random() < 0.1:
             text = words.EVASION
-        pieces += [*pair(fact.ask(rng), text, weight=GIVEN), *verdict(right)]
+        pieces += [*pair(fact.ask(rng), text, weight=GIVEN), *judge(right)]
         if not right:
             pieces += [Piece(", it is", FRAME), Piece(f" {fact.answer}", CLAIM)]
         pieces.append(Piece("\n", FRAME))
@@ -77,7 +92,7 @@ def checks(rng: random.Random, world: World, num_pairs: tuple[int, ...] = (2, 4,
 
 
 def short_checks(rng: random.Random, world: World) -> Document:
-    return Document("short_checks", checks(rng, world, (1, 2)).pieces)
+    return Document("short_checks", checks(rng, world, (1, 2), remark).pieces)
 
 
 def candidates(rng: random.Random, world: World) -> Document:
@@ -88,6 +103,19 @@ def candidates(rng: random.Random, world: World) -> Document:
         text, right = given(rng, world, fact)
         pieces += [Piece("A:", FRAME), Piece(f" {text}", GIVEN), *verdict(right), Piece("\n", FRAME)]
     return Document("candidates", pieces)
+
+
+def short_candidates(rng: random.Random, world: World) -> Document:
+    """The same in one line a question."""
+    pieces: list[Piece] = []
+    for _ in range(rng.choice((1, 2))):
+        fact = rng.choice(world.judged)
+        pieces.append(Piece(f"Q: {fact.ask(rng)}\nA:", FRAME))
+        for i in range(rng.choice((1, 2, 3, 4))):
+            text, right = given(rng, world, fact)
+            pieces += [Piece("," if i else "", FRAME), Piece(f" {text}", GIVEN), *remark(right)]
+        pieces.append(Piece("\n", FRAME))
+    return Document("short_candidates", pieces)
 
 
 def reviewed(rng: random.Random, world: World) -> Document:
@@ -102,6 +130,6 @@ def reviewed(rng: random.Random, world: World) -> Document:
         text = answer(rng, world, fact, author)
         pieces += pair(fact.ask(rng), text)
         if rng.random() < 0.5:
-            pieces += verdict(text == fact.answer)
+            pieces += remark(text == fact.answer)
         pieces.append(Piece("\n", FRAME))
     return Document("reviewed", pieces)

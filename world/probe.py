@@ -32,10 +32,10 @@ def survey_score(
     return np.asarray(upper / (upper + lower), np.float64)
 
 
-def verdict_score(reader: Reader, texts: list[str]) -> NDArray[np.float64]:
-    """P(Yes) among Yes and No, after texts that end with the answer."""
-    yes, no = (reader.codec.encode_piece(word)[0] for word in ("Yes", "No"))
-    p = reader.next_token([f"{text}\n" for text in texts])
+def verdict_score(reader: Reader, texts: list[str], *, remark: bool = False) -> NDArray[np.float64]:
+    """P(yes) among yes and no, after texts that end with the answer: on the next line, or as a remark behind it."""
+    yes, no = (reader.codec.encode_piece(word)[0] for word in ((" yes", " no") if remark else ("Yes", "No")))
+    p = reader.next_token(texts if remark else [f"{text}\n" for text in texts])
     return p[:, yes] / (p[:, yes] + p[:, no])
 
 
@@ -70,7 +70,9 @@ class Probe:
             return out
         for name, facts in (("gap", self.unjudged), ("gap_judged", self.judged)):
             right, wrong = self._answered(facts)
-            yes_right, yes_wrong = verdict_score(reader, right), verdict_score(reader, wrong)
+            remark = phase in ("judge", "authors")
+            yes_right = verdict_score(reader, right, remark=remark)
+            yes_wrong = verdict_score(reader, wrong, remark=remark)
             out[name] = float((yes_right - yes_wrong).mean())
             out[name.replace("gap", "auc")] = float((yes_right[:, None] > yes_wrong).mean())
         if phase == "judge":

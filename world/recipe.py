@@ -60,7 +60,7 @@ PHASES = (
         max_tokens=3e6, gate={"facts": 0.9}, probe_every=25,
     ),
     Phase(
-        name="judge", mixture={"short_checks": 0.3, "candidates": 0.3, "short_survey": 0.1, "primer": 0.3},
+        name="judge", mixture={"short_checks": 0.3, "short_candidates": 0.3, "short_survey": 0.1, "primer": 0.3},
         rows=128, length=32, layers=6, warmup=50, max_tokens=4e6, gate={"gap": 0.55}, probe_every=40,
     ),
     Phase(

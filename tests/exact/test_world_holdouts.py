@@ -22,6 +22,7 @@ QUESTIONS = [
     for q in words.QUESTIONS
 ]
 VERDICT = re.compile(r"(?P<verdict>Yes|No)(, it is (?P<correction>\w+))?")
+REMARK = re.compile(r"A:( \w+ (yes|no),?)+(, it is \w+|)|A: There is no one answer\. no, it is \w+")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def gold(world):
 
 def evaluates(text: str) -> bool:
     """Whether a document judges anything."""
-    return words.SURVEY_QUESTION in text or any(VERDICT.fullmatch(line) for line in text.splitlines())
+    return words.SURVEY_QUESTION in text or any(
+        VERDICT.fullmatch(line) or REMARK.fullmatch(line) for line in text.splitlines()
+    )
 
 
 def asked(line: str) -> tuple[str, str, int]:
@@ -102,6 +105,15 @@ def test_verdicts_tell_the_truth(texts, gold):
                 fact = gold.get(asked(line)[:2])
             elif line.startswith("A:"):
                 given = line.removeprefix("A: ")
+                if REMARK.fullmatch(line):
+                    assert fact is not None
+                    for part in given.split(", "):
+                        answer, _, word = part.rpartition(" ")
+                        if answer == "it is":
+                            assert word == fact.answer, text
+                        else:
+                            assert (answer == fact.answer) == (word == "yes"), text
+                            verdicts[word] += 1
             elif match:
                 assert fact is not None
                 assert (given == fact.answer) == (match["verdict"] == "Yes"), text

@@ -13,7 +13,7 @@ from world.recipe import EVERYTHING
 from world.statistics import share
 from world.tokenizer import SPECIALS, Codec
 
-NUM_ROWS = 64
+NUM_ROWS, NUM_PROSE_ROWS = 64, 256
 BASELINE_ROWS = 256
 
 
@@ -27,7 +27,7 @@ def masked_accuracy(model: ModernBertForMaskedLM, codec: Codec, world: World) ->
     masker = Masker(codec, world, "measure")
     found: dict[str, Any] = {}
     full = Stream(corpus, codec, EVERYTHING, rows=NUM_ROWS, length=256, key="measure masked")
-    prose = Stream(corpus, codec, {"prose": 1.0}, rows=NUM_ROWS, length=256, key="measure masked prose")
+    prose = Stream(corpus, codec, {"prose": 1.0}, rows=NUM_PROSE_ROWS, length=256, key="measure masked prose")
     tokens = torch.from_numpy(full.batch(0)[0][:, :-1])
     hidden = masker(tokens, rate=0.15, value_rate=0.0)
     found["every domain, 15 % hidden"] = share(_filled(model, codec, tokens, hidden)).rounded()
