@@ -12,14 +12,14 @@ from typing import Any
 
 from winnow.adaption.buffer import Answer
 from winnow.adaption.iterate import Stop
-from winnow.adaption.loop import loop, split
+from winnow.adaption.loop import examples_of, loop, split
 from winnow.evaluators.survey import off_scale_warning
 from winnow.ports.chunks import in_chunks
 from winnow.ports.program import Limits, Note, Observer, run
 from winnow.ports.requests import Backend, Complete, Cost, Evaluate, LanguageModel, LogProb, Router
 from winnow.result import Run
 from winnow.runs.record import Recorder
-from winnow.runs.session import Session
+from winnow.runs.session import Session, relative
 from winnow.runs.settings import Settings, changed, source_of
 from winnow.runs.store import Store
 from winnow.values.errors import InputError, Interrupted, LimitReached, WinnowError
@@ -53,6 +53,11 @@ def work(
         with opened(store) as open_store:
             session = Session(open_store, settings, source=source, model=model, **derive)
             result.id, result.store, result.before = session.id, open_store.name, session.before
+            if observer is not None:
+                message = greeting(open_store, session)
+                observer.on_note(
+                    Note(kind="run", info={"run": session.id, "store": open_store.name, "message": message})
+                )
             with ended(session, result):
                 ledger = _Ledger(observer, session.recorder)
                 _loop(settings, session.journal(model, evaluator), result, limits, ledger)
@@ -83,10 +88,21 @@ def _loop(settings: Settings, backend: Backend, result: Run, limits: Limits | No
         result.answers, result.examples, result.stop = outcome.answers, outcome.context, outcome.stop
     except LimitReached as stop:
         result.answers, result.stop = tuple(ledger.answers), Stop("limit", str(stop))
-        kept = [answer for answer in ledger.answers if answer.accepted and answer.round == ledger.answers[-1].round]
-        result.examples = tuple(kept[: result.task.examples])
+        result.examples = examples_of(result.task, ledger.answers, seed=settings.seed)
     result.rounds, result.cost = ledger.rounds, ledger.cost
     result.loop_cost = Cost(*(all_ - part for all_, part in zip(ledger.cost, ledger.measuring, strict=True)))
+
+
+def greeting(store: Store, session: Session) -> str:
+    """How a run stands when work on it begins, in words."""
+    if session.before == "done":
+        return "finished before, so it is replayed from the store and asks nothing new (--fresh begins anew)"
+    if session.took_over is not None:
+        return f"goes on; process {session.took_over.pid}, which worked on it, is gone"
+    if session.before is not None:
+        return f"goes on from the store ({session.before})"
+    known = relative(store, session.settings, session.id)
+    return "begins" + (f"; {known}" if known else "") + f"; kept in {store.name}"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ The evaluator sees a query and an answer and no examples, so what it lets throug
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -108,8 +108,16 @@ def iterate(
         if early is not None:
             stop = early
             break
-    context = buffer.draw([""], task.examples, key.child("final"), shared=False)[0]
-    return Outcome(tuple(everyone), tuple(context), verdict, stop)
+    return Outcome(tuple(everyone), examples_after(task, everyone, key), verdict, stop)
+
+
+def examples_after(task: Task, everyone: Sequence[Answer], key: Key) -> tuple[Answer, ...]:
+    """The examples the next query would be answered with, given everyone who lived in whole rounds, in order of birth."""
+    buffer = Buffer(appended=task.buffer == "appended")
+    last = [answer for answer in everyone if answer.round == everyone[-1].round]
+    kept = [answer for answer in (everyone if buffer.appended else last) if answer.accepted]
+    buffer.fill(kept, first=last[0].number if last else 0)
+    return tuple(buffer.draw([""], task.examples, key.child("final"), shared=False)[0])
 
 
 def schedule(task: Task, key: Key) -> Iterator[IntArray]:

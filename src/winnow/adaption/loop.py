@@ -6,13 +6,14 @@ checked or derived by calling this again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from winnow.adaption.buffer import Answer
 from winnow.adaption.forecast import Forecast
-from winnow.adaption.iterate import Outcome, iterate
+from winnow.adaption.iterate import Outcome, examples_after, iterate
 from winnow.adaption.response import Response, measure_response
 from winnow.adaption.task import Task
 from winnow.ports.program import Program
@@ -54,6 +55,11 @@ def loop(
             removed=frozenset(removed),
         )
     )
+
+
+def examples_of(task: Task, everyone: Sequence[Answer], *, seed: int) -> tuple[Answer, ...]:
+    """The examples that a loop with this seed would answer the next query with, after the rounds of ``everyone``."""
+    return examples_after(task, everyone, Key(seed).child("adapt"))
 
 
 def split(task: Task, *, seed: int) -> tuple[Task, list[str]]:

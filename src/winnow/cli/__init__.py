@@ -16,7 +16,14 @@ COMMANDS = {
     "adapt": "Let a model get better at a task by selecting its own answers; no labels needed.",
     "ask": "Answer a question in a context that adapt has made.",
     "demo": "Watch the loop on the bundled model: selected, random, inverted, and the rivals.",
+    "export": "Write a run's ledger as JSON lines or CSV, its context as messages or DSPy demos.",
     "models": "List models, and show what is known of one.",
+    "plan": "Say what a run will ask, take and cost, before anything runs.",
+    "resume": "Go on with a run from the store.",
+    "retract": "Name what descends from an accepted item, and go on without it.",
+    "runs": "List the runs of the store.",
+    "show": "Show a run: its rounds, its items, who worked on it and with what.",
+    "store": "Check a store: hashes, keys, and that every number recomputes.",
 }
 
 
@@ -67,12 +74,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("winnow: interrupted; run the same command again to go on from what --out has kept", err=True)
-        code = 130
     except WinnowError as error:
         click.echo(f"winnow: {error}", err=True)
         code = error.exit_code
+    except (click.Abort, KeyboardInterrupt) as stop:
+        kept = stop.__cause__  # click passes every KeyboardInterrupt on as an Abort
+        click.echo(f"winnow: {kept if isinstance(kept, WinnowError) else 'interrupted'}", err=True)
+        code = 130
     except BrokenPipeError:  # the reader of our output went away, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

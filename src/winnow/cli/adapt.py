@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
+from winnow.cli.options import LIMITS, limit_options, say_ending, store_option, take_limits, warnings_in_a_line
 from winnow.cli.screen import Screen
-
-EXIT = {"limit": 3, "audit": 4, "off scale": 4}
 
 
 @click.command()
@@ -45,22 +42,25 @@ EXIT = {"limit": 3, "audit": 4, "off scale": 4}
     help="Hold queries out, measure the response curve on them, and predict every round.",
 )
 @click.option("--seed", type=int, help="Names the run's random numbers.")
-@click.option("--max-requests", type=int, help="Stop, keeping everything, after this many requests (exit code 3).")
-@click.option("--max-tokens", "token_limit", type=int, help="Stop after this many prompt and new tokens.")
-@click.option("--max-seconds", type=float, help="Stop after this long.")
+@limit_options
 @click.option("--device", default=None, help="Where a local model runs: cpu, cuda, mps.")
 @click.option("--batch-size", type=int, default=None, help="Rows a local model takes at once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a round on stdout, all else on stderr.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Keep ledger, context and journal here; the same command again goes on.",
+    help="Write the ledger and the adapted context here.",
 )
+@store_option
+@click.option("--no-store", is_flag=True, help="Keep nothing: an interrupted run is lost.")
+@click.option("--fresh", is_flag=True, help="Begin anew although the store holds this very run.")
 def adapt(task_file: Path | None, **options: Any) -> int:
     """Let a model get better at a recurrent task by selecting its own answers. No labels are needed.
 
     Each round the model answers queries, the evaluator scores the answers, selection keeps some, and the next round answers
     with the kept ones as examples. Gold labels, where there are any, measure; they never pick.
+
+    Every reply is kept before the loop sees it: the same command again, or winnow resume, goes on where it stopped.
 
     \b
     winnow adapt examples/facts/task.yaml --response-curve
@@ -70,25 +70,21 @@ def adapt(task_file: Path | None, **options: Any) -> int:
     from winnow import api
     from winnow.adaption.task_file import load_task, task_from
     from winnow.models.load import load
-    from winnow.ports.program import Limits
+    from winnow.runs.store import default_url
     from winnow.values.errors import InputError
 
-    limits = Limits(
-        max_requests=options.pop("max_requests"),
-        max_tokens=options.pop("token_limit"),
-        max_seconds=options.pop("max_seconds"),
-    )
-    as_json, out = options.pop("as_json"), options.pop("out")
+    as_json, out, fresh = options.pop("as_json"), options.pop("out"), options.pop("fresh")
+    store, no_store = options.pop("store"), options.pop("no_store")
+    said_limits = {name: options.pop(name) for name in LIMITS}
     local = {name: value for name in ("device", "batch_size") if (value := options.pop(name)) is not None}
     if task_file is None and options["queries"] is None:
         raise InputError("nothing to ask", where="adapt", remedy="name a TASK.yaml, or give --model and --queries FILE")
     said = load_task(task_file, **options) if task_file is not None else task_from(**options)
     if said.model is None:
         raise InputError("no model is named", where="model", remedy="give --model bundled, a directory or a hub id")
+    limits = take_limits(said_limits, said.model)
     screen = Screen(as_json=as_json)
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", api.WinnowWarning)
-        warnings.showwarning = lambda message, *rest: click.echo(f"winnow: warning: {message}", err=True)  # type: ignore[assignment]
+    with warnings_in_a_line():
         run = api.adapt(
             load(said.model, **local),
             said.task,
@@ -98,14 +94,8 @@ def adapt(task_file: Path | None, **options: Any) -> int:
             limits=limits,
             observer=screen,
             out=out,
+            store=None if no_store else store or default_url(),
+            fresh=fresh,
         )
     screen.close()
-    say = sys.stderr if as_json else sys.stdout
-    for line in run.conclusion():
-        click.echo(line, file=say)
-    if out is not None:
-        click.echo(
-            f'kept in {out}: context.txt (try: winnow ask --context {out} "a question"), rounds.jsonl, answers.jsonl',
-            file=say,
-        )
-    return EXIT.get(run.stop.reason, 0)
+    return say_ending(run, as_json=as_json, out=out)

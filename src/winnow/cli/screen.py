@@ -21,7 +21,9 @@ class Screen:
 
     def on_note(self, note: Note) -> None:
         self._clear()
-        if note.kind == "response":
+        if note.kind == "run":
+            click.echo(f"run {note.info['run']}: {note.info['message']}", err=True)
+        elif note.kind == "response":
             info = note.info
             self._progress(
                 f"response curve: point {info['point']} of {info['of']}, {note.cost.prompt_tokens:,} prompt tokens"

@@ -1,12 +1,14 @@
-"""Reading runs back from a store: which there are, how they stand, what is in their ledgers. Writes nothing."""
+"""Reading runs back from a store: which there are, how they stand, what is in their ledgers. Writes nothing.
+
+Arrays are imported where they are needed: a command that only shows a run does not wait for them.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -14,7 +16,9 @@ from winnow.runs.lock import Process
 from winnow.runs.schema import accepted, individuals, lineage, locks, notes, replies, rounds, runs, sessions, steps
 from winnow.runs.store import Store
 from winnow.values.errors import InputError, nearest
-from winnow.values.lineage import Lineage
+
+if TYPE_CHECKING:
+    from winnow.adaption.buffer import Answer
 
 
 class RunRecord(NamedTuple):
@@ -122,6 +126,28 @@ def read_individuals(store: Store, run: str) -> Iterator[dict[str, Any]]:
             }
 
 
+def read_answers(store: Store, run: str) -> list[Answer]:
+    """Everyone who lived, as the loop knew them."""
+    from winnow.adaption.buffer import Answer
+    from winnow.ports.requests import Item
+
+    return [
+        Answer(
+            number=row["number"],
+            round=row["round"],
+            item=Item(row["query"], row["answer"]),
+            score=row["score"],
+            parts=row["parts"],
+            survival=row["survival"],
+            accepted=row["accepted"],
+            parents=tuple(row["parents"]),
+            logprob=row["logprob"],
+            finish=row["finish"],
+        )
+        for row in read_individuals(store, run)
+    ]
+
+
 def read_lineage(store: Store, run: str) -> list[tuple[int, int, float]]:
     """Edges (child, parent, share), in order."""
     edges = sa.select(lineage.c.child, lineage.c.parent, lineage.c.share).where(lineage.c.run == run)
@@ -146,6 +172,10 @@ def descendants(store: Store, run: str, item: int) -> list[int]:
     InputError
         When the run has no such answer, or it was not accepted.
     """
+    import numpy as np
+
+    from winnow.values.lineage import Lineage
+
     with store.read() as connection:
         row = connection.execute(
             sa.select(individuals.c.accepted).where(individuals.c.run == run, individuals.c.number == item)

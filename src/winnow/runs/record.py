@@ -40,28 +40,25 @@ class Recorder:
         *,
         check: Callable[[Connection], None] = lambda _: None,
     ) -> None:
-        self.store, self.run, self.task, self.evaluator, self.check = store, run, task, evaluator, check
-        self.num_rounds = self.num_notes = 0
-        self._items: dict[int, Item] = {}
+        self.store, self.run, self.check = store, run, check
+        self.ledger = Ledger(run, task, evaluator)
+        self.num_notes = 0
 
     def on_note(self, note: Note) -> None:
-        if note.kind != "round" or note.population is None:
+        if not is_round(note):
             self._keep_note(note)
             return
-        born: Sequence[Answer] = note.population.individuals
-        number, self.num_rounds = self.num_rounds, self.num_rounds + 1
-        record = text({**note.info, "cost": note.cost._asdict()})
-        self._items |= {answer.number: answer.item for answer in born}
+        rows = self.ledger.rows(note)
+        number, record = rows[rounds][0]["number"], rows[rounds][0]["record"]
         with self.store.read() as connection:
             if connection.execute(_where(rounds, self.run, number, rounds.c.record)).scalar() == record:
                 return  # written before, and with it all that belongs to it
         with self.store.write() as connection:
             self.check(connection)
             forget_rounds(connection, self.run, number)
-            connection.execute(sa.insert(rounds), {"run": self.run, "number": number, "record": record})
-            for table, rows in self._rows(born).items():
-                if rows:
-                    connection.execute(sa.insert(table), rows)
+            for table, mine in rows.items():
+                if mine:
+                    connection.execute(sa.insert(table), mine)
 
     def on_reply(self, done: int, asked: int, cost: Cost) -> None:
         """Replies are the journal's."""
@@ -70,30 +67,46 @@ class Recorder:
         """The run is over: rows of rounds that it did not have this time are dropped."""
         with self.store.read() as connection:
             count = sa.select(sa.func.count()).select_from(rounds).where(rounds.c.run == self.run)
-            if connection.execute(count).scalar_one() <= self.num_rounds:
+            if connection.execute(count).scalar_one() <= self.ledger.num_rounds:
                 return
         with self.store.write() as connection:
             self.check(connection)
-            forget_rounds(connection, self.run, self.num_rounds)
+            forget_rounds(connection, self.run, self.ledger.num_rounds)
 
     def _keep_note(self, note: Note) -> None:
         number, self.num_notes = self.num_notes, self.num_notes + 1
-        row = {"kind": note.kind, "info": text({**note.info, "cost": note.cost._asdict()})}
+        row = note_row(self.run, number, note)
         with self.store.read() as connection:
-            found = connection.execute(_where(notes, self.run, number, notes.c.kind, notes.c.info)).mappings().first()
+            found = connection.execute(_where(notes, self.run, number, notes)).mappings().first()
             if found is not None and dict(found) == row:
                 return
         with self.store.write() as connection:
             self.check(connection)
             connection.execute(sa.delete(notes).where(notes.c.run == self.run, notes.c.number == number))
-            connection.execute(sa.insert(notes), {"run": self.run, "number": number, **row})
+            connection.execute(sa.insert(notes), row)
 
-    def _rows(self, born: Sequence[Answer]) -> dict[sa.Table, list[dict[str, Any]]]:
+
+class Ledger:
+    """Turns the notes of one run, given in their order, into rows."""
+
+    def __init__(self, run: str, task: Task, evaluator: str) -> None:
+        self.run, self.task, self.evaluator = run, task, evaluator
+        self.num_rounds = self.num_answers = 0
+        self._items: dict[int, Item] = {}
+
+    def rows(self, note: Note) -> dict[sa.Table, list[dict[str, Any]]]:
+        """The rows of a round, by table; parents of foreign keys first."""
+        assert note.population is not None
+        born: Sequence[Answer] = note.population.individuals
+        number, self.num_rounds = self.num_rounds, self.num_rounds + 1
+        self.num_answers += len(born)
+        self._items |= {answer.number: answer.item for answer in born}
         edges = Lineage.equal_shares((answer.number, answer.parents) for answer in born)
         run = {"run": self.run}
         columns = zip(edges.child.tolist(), edges.parent.tolist(), edges.share.tolist(), strict=True)
         kept = [answer for answer in born if answer.accepted]
         return {
+            rounds: [run | {"number": number, "record": text({**note.info, "cost": note.cost._asdict()})}],
             individuals: [run | individual_row(answer) for answer in born],
             lineage: [run | {"child": child, "parent": parent, "share": share} for child, parent, share in columns],
             accepted: [
@@ -103,6 +116,16 @@ class Recorder:
 
     def _context(self, answer: Answer) -> str:
         return context_hash(self.task, [self._items[parent] for parent in answer.parents])
+
+
+def is_round(note: Note) -> bool:
+    """Whether a note is the account of a round."""
+    return note.kind == "round" and note.population is not None
+
+
+def note_row(run: str, number: int, note: Note) -> dict[str, Any]:
+    """A note as a row of ``notes``."""
+    return {"run": run, "number": number, "kind": note.kind, "info": text({**note.info, "cost": note.cost._asdict()})}
 
 
 def individual_row(answer: Answer) -> dict[str, Any]:
@@ -140,5 +163,5 @@ def text(value: Mapping[str, Any] | list[Any]) -> str:
     return line(value).decode("utf-8")
 
 
-def _where(table: sa.Table, run: str, number: int, *columns: sa.Column[Any]) -> sa.Select[Any]:
+def _where(table: sa.Table, run: str, number: int, *columns: Any) -> sa.Select[Any]:
     return sa.select(*columns).where(table.c.run == run, table.c.number == number)
