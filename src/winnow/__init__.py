@@ -14,12 +14,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from winnow.adaption.task import Task as Task
     from winnow import api as api
+    from winnow.adaption.task import Task as Task
     from winnow.api import Run as Run
     from winnow.api import adapt as adapt
     from winnow.api import task as task
     from winnow.models.load import load as load
+    from winnow.search.call import search as search
     from winnow.values.errors import WinnowError as WinnowError
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOME = {
     "WinnowError": "winnow.values.errors",
     "adapt": "winnow.api",
     "load": "winnow.models.load",
+    "search": "winnow.search.call",
     "task": "winnow.api",
 }
 __all__ = [*_HOME]

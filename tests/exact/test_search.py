@@ -12,7 +12,7 @@ from winnow.ports.requests import Router
 from winnow.search.beam import beam
 from winnow.search.best_of_n import best_of_n
 from winnow.search.found import Found
-from winnow.search.smc import smc
+from winnow.search.smc import Target, smc
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.population import RESAMPLERS
 from winnow.values.random import Key
@@ -146,8 +146,7 @@ def test_mean_of_the_evidence_estimate_is_the_enumerated_sum(scheme: str, temper
             depth=DEPTH,
             key=Key(seed),
             end_tokens=model.codec.end_tokens,
-            power=1.7,
-            potential=forbid_a,
+            target=Target(power=1.7, potential=forbid_a),
             temperature=temperature,
             scheme=scheme,
             trigger=trigger,
@@ -176,7 +175,7 @@ def test_total_variation_of_the_posterior_falls_as_one_over_the_root_of_n() -> N
         distances = []
         for seed in range(20):
             program = smc(
-                root(model), 0, num_particles=int(size), depth=DEPTH, key=Key(seed), end_tokens=(3,), power=2.0
+                root(model), 0, num_particles=int(size), depth=DEPTH, key=Key(seed), end_tokens=(3,), target=Target(power=2.0)
             )
             found = run(program, model)
             weight = np.exp(found.population.log_weight)
@@ -196,7 +195,7 @@ def test_total_variation_of_the_posterior_falls_as_one_over_the_root_of_n() -> N
 def test_smc_notes_weigh_before_resampling() -> None:
     model = Tabular.random("abc", order=1, key=Key(4))
     watcher = Notes()
-    program = smc(root(model), 0, num_particles=50, depth=6, key=Key(0), power=3.0, trigger=1.0)
+    program = smc(root(model), 0, num_particles=50, depth=6, key=Key(0), target=Target(power=3.0), trigger=1.0)
     run(program, model, observer=watcher)
     assert [note.info["step"] for note in watcher.notes] == list(range(6))
     assert all(1 <= note.info["ess"] <= 50 + 1e-9 for note in watcher.notes)
@@ -210,7 +209,7 @@ def test_smc_says_when_nothing_is_possible_any_more() -> None:
         yield ()
 
     model = Tabular.random("abc", order=1, key=Key(4))
-    found = run(smc(root(model), 0, num_particles=5, depth=6, key=Key(0), potential=never), model)
+    found = run(smc(root(model), 0, num_particles=5, depth=6, key=Key(0), target=Target(potential=never)), model)
     assert found.log_evidence == -np.inf
     assert np.all(found.population.log_weight == -np.inf)
 
@@ -259,7 +258,7 @@ def test_lockstep_gives_the_same_as_one_by_one() -> None:
         tree = root(model)
         beams = [beam(tree, 0, width=width, depth=4, end_tokens=ends) for width in (1, 2, 5)]
         clouds = [
-            smc(tree, 0, num_particles=7, depth=4, key=Key(seed), power=2.0, temperature=t, trigger=1.0)
+            smc(tree, 0, num_particles=7, depth=4, key=Key(seed), target=Target(power=2.0), temperature=t, trigger=1.0)
             for seed, t in ((0, 1.0), (1, 0.5))
         ]
         return [*beams, *clouds]

@@ -162,8 +162,8 @@ class LogProb(Request[LogProbs]):
 class FillMask(Request[NextTokens]):
     """A masked model's distribution at one hidden place of each row.
 
-    Reduced as NextToken is: ``tokens`` (these, row by row), ``uniform`` (one a row by inverse CDF over the tokens in order of
-    index) or neither (the whole vocabulary). Special tokens have probability zero; the others are normalised.
+    Reduced as NextToken is: ``tokens`` (these, row by row), ``uniform`` (one a row by inverse CDF over the tokens in
+    order of index) or neither (the whole vocabulary). Special tokens have probability zero; the others are normalised.
     """
 
     rows: tuple[IntArray, ...]  # N rows of tokens, as the model's codec writes a text

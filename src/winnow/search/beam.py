@@ -7,91 +7,97 @@ approximation that can lose the best one early and never get it back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
-from winnow.ports.program import Note, Program, ask
-from winnow.ports.requests import NextToken
+from winnow.ports.program import Program, ask
+from winnow.ports.requests import NextToken, NextTokens
 from winnow.search.found import Found
+from winnow.search.hypotheses import Hypotheses, check_beam, closed, found, told
 from winnow.values.logspace import FloatArray, IntArray
-from winnow.values.population import Population, effective_number
 from winnow.values.tree import Tree
 
 
-def beam(tree: Tree, node: int, *, width: int, depth: int, end_tokens: Sequence[int] = ()) -> Program[Found]:
-    """The ``width`` best continuations of ``node`` with at most ``depth`` tokens, by summed log-probability.
+def beam(
+    tree: Tree,
+    node: int,
+    *,
+    width: int,
+    depth: int,
+    end_tokens: Sequence[int] = (),
+    length_exponent: float = 0.0,
+    ending: str = "proven",
+) -> Program[Found]:
+    """The ``width`` best continuations of ``node`` with at most ``depth`` tokens.
 
-    Each step keeps the best ``width * (1 + number of end tokens)`` candidates, so that enough remain where all that can end
-    do; only those among the first ``width`` may finish, and the first ``width`` of the others live on. The search ends at
-    ``depth``, or when nothing alive can overtake the ``width`` best finished ones, as log-probabilities only fall; what is
-    alive at ``depth`` competes with what is finished.
+    The best have the highest  log p(x) / |x| ** length_exponent. Each step keeps the most probable
+    ``width * (1 + number of end tokens)`` candidates, so that enough remain where all that can end do; only those among the
+    first ``width`` may finish, and the first ``width`` of the others live on. What is alive at ``depth`` competes with what
+    is finished.
 
     Parameters
     ----------
     end_tokens : tokens that end a text (``model.codec.end_tokens``); none of them: every continuation has ``depth`` tokens.
+    length_exponent : 0 ranks by the sum of log-probabilities, 1 by their mean over tokens, others in between and beyond.
+    ending : "proven", "first" or "estimated"; see ``winnow.search.hypotheses.ENDINGS``.
 
     Returns
     -------
     Found, the best first; ties to the hypothesis that stood higher, then to the smaller token. Fewer than ``width`` where
     there are fewer continuations of probability above zero.
 
-    Guarantees: exact (the true ``width`` best) when ``width`` is at least the number of prefixes of each length. Cost: one
-    request a step, of at most ``width`` nodes.
+    Guarantees: with ``ending`` "proven", exact (the true ``width`` best) when ``width`` is at least the number of
+    prefixes of each length. Equal to transformers' beam search with ``early_stopping`` "never", True and False for the
+    three endings and ``length_penalty=length_exponent``. Cost: one request a step, of at most ``width`` nodes.
 
     Raises
     ------
     ValueError
-        When width or depth is below one.
+        When width or depth is below one, or there is no such ending.
     """
-    if width < 1 or depth < 1:
-        raise ValueError(f"width {width} and depth {depth} must be at least 1")
+    check_beam(width, depth, ending)
     ends = np.asarray(end_tokens, np.int64)
-    keep = width * (1 + ends.size)
-    live, score = np.array([node]), np.zeros(1)
-    done, done_score = np.empty(0, np.int64), np.empty(0, np.float64)
+    live, done = Hypotheses.of(np.array([node]), np.zeros(1), 0), Hypotheses.none()
     for step in range(depth):
-        reply = yield from ask(NextToken(tree=tree, nodes=live, top=keep))
-        total = (score[:, None] + reply.logprob).ravel()
-        best = np.argsort(-total, kind="stable")[:keep]
-        best = best[np.isfinite(total[best])]
-        ending = np.isin(reply.token.ravel()[best], ends)
-        among_first = np.arange(best.size) < width
-        best = np.concatenate([best[ending & among_first], best[~ending][:width]])
-        num_ending = int((ending & among_first).sum())
-        parents = live[best // reply.token.shape[1]]
-        tree, born = tree.append(parents, reply.token.ravel()[best], reply.logprob.ravel()[best])
-        done, done_score = _top(
-            np.concatenate([done, born[:num_ending]]), np.concatenate([done_score, total[best[:num_ending]]]), width
-        )
-        live, score = born[num_ending:], total[best[num_ending:]]
-        yield _note(step, np.concatenate([done, live]), np.concatenate([done_score, score]))
-        if live.size == 0 or (done.size == width and score[0] <= done_score[-1]):
-            break
-    nodes, logprob = _top(np.concatenate([done, live]), np.concatenate([done_score, score]), width)
-    return Found(
-        tree=tree,
-        nodes=nodes,
-        logprob=logprob,
-        finished=np.isin(nodes, done),
-        population=Population(individuals=tuple(nodes.tolist()), log_weight=logprob),
-    )
+        reply = yield from ask(NextToken(tree=tree, nodes=live.nodes, top=width * (1 + ends.size)))
+        chosen = choose(live.logprob, reply, width, ends)
+        tree, born = tree.append(live.nodes[chosen.parent], chosen.token, chosen.step)
+        grown = Hypotheses.of(born, chosen.logprob, step + 1)
+        done = done.plus(grown.take(chosen.ending)).best(width, length_exponent)
+        live = grown.take(~chosen.ending)
+        so_far = found(tree, done.plus(live).best(width, length_exponent), done, length_exponent)
+        yield told("beam", step, so_far)
+        if closed(done, live, width=width, depth=depth, exponent=length_exponent, ending=ending):
+            return found(tree, done, done, length_exponent)
+    return so_far
 
 
-def _top(nodes: IntArray, score: FloatArray, width: int) -> tuple[IntArray, FloatArray]:
-    order = np.argsort(-score, kind="stable")[:width]
-    return nodes[order], score[order]
+class Chosen(NamedTuple):
+    """Candidates that are kept, each ``[M]``: those that end first, then those that live on."""
+
+    parent: IntArray  # position among the live
+    token: IntArray
+    step: FloatArray  # log-probability of the token
+    logprob: FloatArray  # of the whole
+    ending: np.ndarray
 
 
-def _note(step: int, nodes: IntArray, score: FloatArray) -> Note:
-    share = np.exp(score - logsumexp(score)) if score.size else score
-    return Note(
-        kind="beam",
-        info={
-            "step": step,
-            "best": float(score.max(initial=-np.inf)),
-            "mass": float(np.exp(score).sum()),
-            "effective_number": effective_number(share),
-        },
-        population=Population(individuals=tuple(nodes.tolist()), log_weight=score),
+def choose(
+    logprob: FloatArray, reply: NextTokens, width: int, ends: IntArray, penalty: FloatArray | None = None
+) -> Chosen:
+    """The candidates that finish or live on, by summed log-probability less ``penalty`` ``[N, K]``."""
+    total = logprob[:, None] + reply.logprob
+    order = total if penalty is None else total - penalty
+    best = np.argsort(-order.ravel(), kind="stable")[: width * (1 + ends.size)]
+    best = best[np.isfinite(total.ravel()[best])]
+    ending = np.isin(reply.token.ravel()[best], ends)
+    among_first = np.arange(best.size) < width
+    best = np.concatenate([best[ending & among_first], best[~ending][:width]])
+    return Chosen(
+        parent=best // reply.token.shape[1],
+        token=reply.token.ravel()[best],
+        step=reply.logprob.ravel()[best],
+        logprob=total.ravel()[best],
+        ending=np.arange(best.size) < int((ending & among_first).sum()),
     )

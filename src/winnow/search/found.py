@@ -1,4 +1,4 @@
-"""What a search over token sequences returns."""
+"""What a search over token sequences returns, and what its notes carry on the way."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Found:
     """Nodes of a tree, and the population they are.
 
     ``population.individuals`` are the nodes as plain numbers; a beam's ``log_weight`` is its log-probability, a particle's
-    its importance weight.
+    its importance weight. A note's ``info["found"]`` is the search's result had it been stopped there.
     """
 
     tree: Tree
@@ -27,11 +27,13 @@ class Found:
     finished: NDArray[np.bool_]  # [N] ended with an end token, rather than by depth
     population: Population
     log_evidence: float | None = None  # log of the estimated normalising constant, where the search estimates one
+    rank: FloatArray | None = None  # [N] what the search prefers by, the higher the better; None: by ``logprob``
+    visits: FloatArray | None = None  # [nodes of the tree] how much each was looked at, where the search counts it
 
     @property
     def best(self) -> int:
-        """The position of the most probable one, the first of equals."""
-        return int(np.argmax(self.logprob))
+        """The position of the one the search prefers, the first of equals."""
+        return int(np.argmax(self.logprob if self.rank is None else self.rank))
 
     @property
     def lineage(self) -> Lineage:

@@ -1,14 +1,15 @@
 """Sequential Monte Carlo: a cloud of particles writes token by token, is weighed, and is resampled when it degenerates.
 
-The target after t tokens is  gamma_t(x) = p(x_1..x_t)^alpha * G_1 ... G_t,  alpha the power, G the potential's factors. A
-particle drawn from the proposal q picks up  p^alpha G / q  at each step. Where all of it is right is in the order:
+The target after t tokens is  gamma_t(x) = p(x_1..x_t)^alpha * G_1 ... G_t * psi_t(x),  alpha the power, G the potential's
+factors and psi a twist that is 1 where a text ends: it steers the cloud and leaves the final target alone. A particle drawn
+from the proposal q picks up  p^alpha G psi_t / (psi_{t-1} q)  at each step. Where all of it is right is in the order:
 propose, weigh, report the effective sample size, only then resample.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import logsumexp
@@ -16,13 +17,25 @@ from scipy.special import logsumexp
 from winnow.ports.program import Note, Program, ask
 from winnow.ports.requests import NextToken, draw
 from winnow.search.found import Found
-from winnow.values.logspace import FloatArray, IntArray, log_mean_exp, log_normalise
+from winnow.values.logspace import FloatArray, IntArray, log_mean_exp
 from winnow.values.population import RESAMPLERS, Population, effective_number, ess, resample
 from winnow.values.random import Key, uniforms
 from winnow.values.tree import Tree
 
 Potential: TypeAlias = Callable[[Tree, IntArray], Program[FloatArray]]
 """A program from a tree and nodes ``[M]`` just reached to the log of each one's factor ``[M]``; -inf forbids."""
+
+
+class Target(NamedTuple):
+    """What the weights aim at."""
+
+    power: float = 1.0  # alpha, the exponent of the model's probability; 1 is the model
+    potential: Potential | None = None  # a factor at each step, the ending one included
+    reward: Potential | None = None  # a factor where a text ends, by an end token or by depth
+    twist: Potential | None = None  # log psi of unfinished texts, finite; changes the way, not the target
+
+
+MODEL = Target()
 
 
 def smc(
@@ -33,8 +46,7 @@ def smc(
     depth: int,
     key: Key,
     end_tokens: Sequence[int] = (),
-    power: float = 1.0,
-    potential: Potential | None = None,
+    target: Target = MODEL,
     temperature: float = 1.0,
     scheme: str = "systematic",
     trigger: float = 0.5,
@@ -46,77 +58,100 @@ def smc(
     num_particles : N.
     depth : most tokens written; an end token ends a particle earlier, and its weight stays as it is.
     key : particle i proposes from slot i.
-    power : alpha, the exponent of the model's probability; 1 is the model.
-    potential : factors multiplied in at each step, the ending one included; asked about live particles only.
+    target : power, potential, reward and twist; particles that have become impossible are asked about no more.
     temperature : of the proposal, the model's distribution to the power 1/temperature, normalised; 1 draws where the logits
-        live, anything else asks for the whole vocabulary.
+        live, anything else asks for the whole vocabulary. Behind a grammar the proposal is what the grammar leaves, and the
+        mass it took away is in the weights.
     scheme : one of winnow.values.population.RESAMPLERS.
     trigger : resample when ESS < trigger * N; 0 never does, 1 always unless the weights are equal.
 
     Returns
     -------
     Found; ``population.log_weight`` weighs the particles for the target (not resampled at the end) and ``log_evidence`` is
-    the log of the estimate of  Z = sum over continuations of gamma.
+    the log of the estimate of  Z = sum over continuations of gamma. ``rank`` is log gamma.
 
-    Guarantees: the estimate of Z (not its log) is unbiased for every scheme, trigger and N, as every scheme is unbiased and
-    the trigger looks at weights only (Del Moral, Doucet and Jasra 2006; Whiteley, Lee and Heine 2016). Averages under
-    the weights are biased by O(1/N). When no particle is possible any more, log_evidence is -inf and all weights are zero.
-    Cost: one request a step, of the nodes still alive, and what the potential asks.
+    Guarantees: the estimate of Z (not its log) is unbiased for every scheme, trigger, twist and N, as every scheme is
+    unbiased and the trigger looks at weights only (Del Moral, Doucet and Jasra 2006; Whiteley, Lee and Heine 2016;
+    twisting: Whiteley and Lee 2014). Averages under the weights are biased by O(1/N). When no particle is possible any
+    more, log_evidence is -inf and all weights are zero. Power above 1 with many particles approaches the most probable
+    texts as a beam of infinite width would. Cost: one request a step, of the nodes still alive, and what the target asks.
 
     Raises
     ------
     ValueError
         For numbers out of range or an unknown scheme.
     """
-    _check(num_particles, depth, power, temperature, scheme, trigger)
-    slots = np.arange(num_particles)
-    uniform = uniforms(key, "propose", slots, depth)
+    _check(num_particles, depth, target.power, temperature, scheme, trigger)
+    uniform = uniforms(key, "propose", np.arange(num_particles), depth)
     nodes = np.full(num_particles, node)
     alive = np.ones(num_particles, bool)
     logprob, log_weight = np.zeros(num_particles), np.zeros(num_particles)
+    log_gamma, psi = np.zeros(num_particles), np.zeros(num_particles)
     log_evidence = 0.0
     for step in range(depth):
         live = np.flatnonzero(alive)
         token, log_p, log_q = yield from _propose(tree, nodes[live], uniform[live, step], temperature)
         tree, nodes[live] = tree.append(nodes[live], token, log_p)
+        possible = np.asarray(np.isfinite(log_p))
         logprob[live] += log_p
-        log_weight[live] += power * log_p - log_q
-        alive[live] = ~np.isin(token, np.asarray(end_tokens, np.int64))
-        if potential is not None:
-            log_weight[live] += yield from potential(tree, nodes[live])
-        possible = bool(np.isfinite(log_weight).any())
-        size = ess(log_weight) if possible else 0.0
-        resampling = possible and step < depth - 1 and alive.any() and size < trigger * num_particles
-        yield _note(step, nodes, log_weight, logprob, size, log_evidence, resampled=bool(resampling))
-        if not possible or not alive.any():
+        ended = np.isin(token, np.asarray(end_tokens, np.int64)) | np.full(token.size, step == depth - 1)
+        factor, twist = yield from _weigh(target, tree, nodes[live], possible, ended)
+        log_gamma[live] += np.where(possible, target.power * np.where(possible, log_p, 0.0), -np.inf) + factor
+        with np.errstate(invalid="ignore"):
+            gain = np.where(possible, target.power * log_p - log_q, -np.inf)
+        log_weight[live] += gain + factor + twist - psi[live]
+        psi[live] = twist
+        alive[live] = ~ended & np.isfinite(log_weight[live])
+        any_left = bool(np.isfinite(log_weight).any())
+        size = ess(log_weight) if any_left else 0.0
+        resampling = any_left and bool(alive.any()) and size < trigger * num_particles
+        so_far = _found(tree, nodes, alive, logprob, log_gamma, log_weight, log_evidence, end_tokens)
+        yield _note(step, so_far, size, resampled=resampling)
+        if not alive.any():
             break
         if resampling:
             log_evidence += log_mean_exp(log_weight)
             chosen = resample(log_weight, uniforms(key, "resample", [step], num_particles)[0], scheme)
             nodes, alive, logprob = nodes[chosen], alive[chosen], logprob[chosen]
+            log_gamma, psi = log_gamma[chosen], psi[chosen]
             log_weight = np.zeros(num_particles)
-    return Found(
-        tree=tree,
-        nodes=nodes,
-        logprob=logprob,
-        finished=~alive,
-        population=Population(individuals=tuple(nodes.tolist()), log_weight=log_weight),
-        log_evidence=log_evidence + log_mean_exp(log_weight),
-    )
+    return so_far
 
 
 def _propose(
     tree: Tree, nodes: IntArray, uniform: FloatArray, temperature: float
 ) -> Program[tuple[IntArray, FloatArray, FloatArray]]:
-    """A token a node, its log-probability under the model, and under the proposal: each ``[M]``."""
+    """A token a node, its log-probability under the model, and under the proposal: each ``[M]``; -inf for impossible."""
     if temperature == 1.0:
         reply = yield from ask(NextToken(tree=tree, nodes=nodes, uniform=uniform))
-        return reply.token[:, 0], reply.logprob[:, 0], reply.logprob[:, 0]
+        log_p = reply.logprob[:, 0]
+        if reply.log_mass is None:
+            return reply.token[:, 0], log_p, log_p
+        left = np.isfinite(reply.log_mass)
+        return reply.token[:, 0], log_p, np.where(left, log_p - np.where(left, reply.log_mass, 0.0), -np.inf)
     reply = yield from ask(NextToken(tree=tree, nodes=nodes))
-    proposal = log_normalise(reply.logprob / temperature, axis=1)
+    any_left = np.atleast_1d(np.isfinite(reply.logprob).any(axis=1))
+    tempered = np.where(any_left[:, None], reply.logprob / temperature, 0.0)
+    proposal = tempered - np.asarray(logsumexp(tempered, axis=1, keepdims=True))
     column = draw(proposal, uniform)
     rows = np.arange(column.size)
     return reply.token[rows, column], reply.logprob[rows, column], proposal[rows, column]
+
+
+def _weigh(
+    target: Target, tree: Tree, nodes: IntArray, possible: np.ndarray, ended: np.ndarray
+) -> Program[tuple[FloatArray, FloatArray]]:
+    """Logs of factors and of twists at nodes just reached, each ``[M]``."""
+    factor, twist = np.zeros(nodes.size), np.zeros(nodes.size)
+    for ask_about, who, into in (
+        (target.potential, np.ones(nodes.size, bool), factor),
+        (target.reward, ended, factor),
+        (target.twist, ~ended, twist),
+    ):
+        asked = np.flatnonzero(possible & who & np.isfinite(factor))
+        if ask_about is not None and asked.size:
+            into[asked] += yield from ask_about(tree, nodes[asked])
+    return factor, twist
 
 
 def _check(num_particles: int, depth: int, power: float, temperature: float, scheme: str, trigger: float) -> None:
@@ -130,27 +165,41 @@ def _check(num_particles: int, depth: int, power: float, temperature: float, sch
         raise ValueError(f"no resampling scheme {scheme!r}; known: {', '.join(RESAMPLERS)}")
 
 
-def _note(
-    step: int,
+def _found(
+    tree: Tree,
     nodes: IntArray,
-    log_weight: FloatArray,
+    alive: np.ndarray,
     logprob: FloatArray,
-    size: float,
+    log_gamma: FloatArray,
+    log_weight: FloatArray,
     log_evidence: float,
-    *,
-    resampled: bool,
-) -> Note:
+    end_tokens: Sequence[int],
+) -> Found:
+    return Found(
+        tree=tree,
+        nodes=nodes.copy(),
+        logprob=logprob.copy(),
+        finished=np.isin(tree.token[nodes], np.asarray(end_tokens, np.int64)),
+        population=Population(individuals=tuple(nodes.tolist()), log_weight=log_weight.copy()),
+        log_evidence=log_evidence + log_mean_exp(log_weight),
+        rank=log_gamma.copy(),
+    )
+
+
+def _note(step: int, found: Found, size: float, *, resampled: bool) -> Note:
+    log_weight = found.population.log_weight
     weight = np.exp(log_weight - logsumexp(log_weight)) if size else np.zeros(log_weight.size)
-    _, which = np.unique(nodes, return_inverse=True)
+    _, which = np.unique(found.nodes, return_inverse=True)
     return Note(
         kind="smc",
         info={
             "step": step,
-            "best": float(logprob.max()),
+            "best": float(found.logprob.max()),
             "ess": size,
             "effective_number": effective_number(np.bincount(which, weight)),
-            "log_evidence": log_evidence + log_mean_exp(log_weight),
+            "log_evidence": found.log_evidence,
             "resampled": resampled,
+            "found": found,
         },
-        population=Population(individuals=tuple(nodes.tolist()), log_weight=log_weight.copy()),
+        population=found.population,
     )

@@ -1,0 +1,237 @@
+"""``winnow.search(model, prompt, program)``: one prompt, one program, one Result, however it ends."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib.metadata import entry_points
+from typing import Any, TypeAlias
+
+from winnow.ports.program import Limits, Note, Observer, Program, run
+from winnow.ports.requests import (
+    Appraise,
+    Backend,
+    Complete,
+    Cost,
+    Evaluate,
+    FillMask,
+    LanguageModel,
+    LogProb,
+    Prompt,
+    Router,
+)
+from winnow.search import programs
+from winnow.search.problem import MaskedCodec, Problem
+from winnow.search.result import Result, result_of
+from winnow.values.errors import InputError, LimitReached, WinnowError, nearest
+from winnow.values.random import Key
+from winnow.values.tree import Tree
+
+Search: TypeAlias = Callable[..., Program[Any]]
+
+BUILT_IN: Mapping[str, Search] = {
+    "beam": programs.beam,
+    "best-of-n": programs.best_of_n,
+    "evolve": programs.evolve,
+    "mcts": programs.mcts,
+    "smc": programs.smc,
+}
+GROUP = "winnow.searches"  # entry points of other packages
+
+
+class SearchStopped(WinnowError):
+    """A search ended with an error on its way; ``partial`` is its best so far."""
+
+    def __init__(self, error: WinnowError, partial: Result) -> None:
+        super().__init__(str(error))
+        self.partial, self.exit_code = partial, error.exit_code
+
+
+def named(name: str) -> Search:
+    """A search by name: a built-in one, an entry point, or ``module:name``.
+
+    Raises
+    ------
+    InputError
+        When there is none of this name; tells the nearest.
+    """
+    from winnow.evaluators.spec import find
+
+    plain = name.replace("_", "-")
+    if plain in BUILT_IN:
+        return BUILT_IN[plain]
+    if ":" in name:
+        return find(name, where="search")
+    others = {one.name: one for one in entry_points(group=GROUP)}
+    if name in others:
+        loaded: Search = others[name].load()
+        return loaded
+    remedy = f"{nearest(plain, [*BUILT_IN, *others])} or give your own as module:name"
+    raise InputError(f"no search is called {name!r}", where="search", remedy=remedy)
+
+
+def settings_of(search: Search) -> dict[str, inspect.Parameter]:
+    """The keyword settings of a search, in order."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(search, eval_str=True).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def search(
+    model: LanguageModel,
+    prompt: Prompt,
+    program: str | Search = "beam",
+    *,
+    seed: int = 0,
+    evaluator: Backend | str | None = None,
+    masked: Any = None,
+    limits: Limits | None = None,
+    observer: Observer | None = None,
+    query: str | None = None,
+    **settings: Any,
+) -> Result:
+    """Search for continuations of a prompt.
+
+    Parameters
+    ----------
+    model : a language model; wrap it in ``winnow.models.grammar.Grammar`` to allow only what a grammar does.
+    prompt : text, or chat messages.
+    program : "beam", "smc", "mcts", "evolve", "best-of-n", a name of an entry point, "module:name", or a function that
+        takes a Problem and keyword settings and is a program.
+    seed : names the random numbers.
+    evaluator : a backend that answers Evaluate, or its spec, such as "likelihood".
+    masked : for evolve, a ``winnow.models.masked.Masked`` or its name.
+    limits, observer : as in ``winnow.ports.program.run``.
+    query : what the evaluator is told the text answers; the prompt unless given.
+    settings : the program's own; see ``winnow search NAME --help``.
+
+    Returns
+    -------
+    Result, also when a limit or Ctrl-C ended the search after its first note: ``stop`` says so.
+
+    Raises
+    ------
+    InputError
+        For an unknown program or setting (with the nearest name), a number out of range, a prompt with no room after it.
+    SearchStopped
+        When something fails after the first note; ``partial`` holds the best so far.
+
+    Examples
+    --------
+    >>> from winnow.models.tabular import Tabular
+    >>> found = search(Tabular.random("abc"), "a", "beam", width=3, depth=4)
+    >>> len(found), found.stop
+    (3, '')
+    """
+    chosen = named(program) if isinstance(program, str) else program
+    check_settings(chosen, settings)
+    backends: list[Backend] = [model]
+    if evaluator is not None:
+        backends.append(_evaluator(evaluator, model))
+    if isinstance(masked, str):
+        from winnow.models.masked import load_masked
+
+        masked = load_masked(masked)
+    if masked is not None:
+        backends.append(masked)
+    backend = Router(*backends)
+    problem = Problem(
+        prompt=prompt,
+        query=_said(prompt) if query is None else query,
+        tree=Tree([model.codec.encode(prompt)]),
+        codec=model.codec,
+        key=Key(seed).child("search"),
+        context_length=model.context_length,
+        evaluated=Evaluate in backend.answers,
+        masked=None if masked is None else MaskedCodec(masked.codec, masked.mask_token, tuple(masked.special)),
+        heads=Appraise in backend.answers,
+        causal={Complete, LogProb} <= backend.answers,
+    )
+    assert masked is None or FillMask in backend.answers
+    keeper = _Keeper(observer, problem)
+    try:
+        native = run(_checked(chosen(problem, **settings)), backend, limits=limits, observer=keeper)
+    except (LimitReached, KeyboardInterrupt) as stop:
+        partial = keeper.partial()
+        if partial is None:
+            raise
+        return replace(partial, cost=keeper.cost, stop=str(stop) or "interrupted")
+    except WinnowError as error:
+        partial = keeper.partial()
+        if partial is None:
+            raise
+        raise SearchStopped(error, replace(partial, cost=keeper.cost, stop=str(error))) from error
+    result = native if isinstance(native, Result) else result_of(native, problem)
+    return replace(result, cost=keeper.cost)
+
+
+def check_settings(search: Search, settings: Mapping[str, Any]) -> None:
+    """Make sure a search has all these settings.
+
+    Raises
+    ------
+    InputError
+        Naming the first it has not, and the nearest it has.
+    """
+    known = settings_of(search)
+    for name in settings:
+        if name not in known:
+            remedy = nearest(name, known) if known else "it has none"
+            raise InputError(
+                f"{getattr(search, '__name__', 'search')} has no setting {name!r}", where="search", remedy=remedy
+            )
+
+
+class _Keeper:
+    """Holds the last partial result a search told, and passes on what it hears."""
+
+    def __init__(self, watcher: Observer | None, problem: Problem) -> None:
+        self.watcher, self.problem = watcher, problem
+        self.cost, self.last = Cost(), None
+
+    def partial(self) -> Result | None:
+        """The best so far; None before the first note."""
+        return None if self.last is None else result_of(self.last, self.problem)
+
+    def on_note(self, note: Note) -> None:
+        self.last = note.info.get("found", self.last)
+        if self.watcher is not None:
+            self.watcher.on_note(note)
+
+    def on_reply(self, done: int, asked: int, cost: Cost) -> None:
+        self.cost = cost
+        if self.watcher is not None:
+            self.watcher.on_reply(done, asked, cost)
+
+
+def _checked(program: Program[Any]) -> Program[Any]:
+    """What a program refuses before it asks anything is the user's input."""
+    try:
+        step = program.send(None)
+    except ValueError as error:
+        raise InputError(str(error), where="search") from None
+    while True:
+        try:
+            replies = yield step
+        except GeneratorExit:
+            program.close()
+            raise
+        try:
+            step = program.send(replies)
+        except StopIteration as stop:
+            return stop.value
+
+
+def _evaluator(evaluator: Backend | str, model: LanguageModel) -> Backend:
+    if not isinstance(evaluator, str):
+        return evaluator
+    from winnow.evaluators.spec import build
+
+    return build(evaluator, model=model)
+
+
+def _said(prompt: Prompt) -> str:
+    return prompt if isinstance(prompt, str) else prompt[-1].content

@@ -1,0 +1,169 @@
+"""From a prompt to texts that can be edited, and what their fitness is: the surface of ``winnow.search.evolve``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from winnow.ports.program import Program, ask
+from winnow.ports.requests import Complete, Evaluate, Item, LogProb
+from winnow.search.breeding import Opened, Text, fill, pseudo_logprob
+from winnow.search.evolve import Breeding, Fitness, evolve, gibbs
+from winnow.search.parents import Selection
+from winnow.search.problem import MaskedCodec, Problem
+from winnow.search.result import Result
+from winnow.values.errors import CapabilityError, InputError, nearest
+from winnow.values.logspace import FloatArray
+from winnow.values.random import uniforms
+
+BLANK = "___"
+CRITERIA = ("pseudo", "likelihood", "evaluator")
+MUTATIONS = ("spans", "gibbs")
+
+
+def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Result]:
+    """Make the first texts, evolve them, and ask for their log-probabilities where a causal model is there.
+
+    Raises
+    ------
+    CapabilityError
+        When there is no masked model, or nobody answers what the fitness asks.
+    InputError
+        For an unknown fitness or mutation, or a text in which nothing may be changed.
+    """
+    if problem.masked is None:
+        raise CapabilityError(
+            "edits with a masked model, and there is none",
+            where="evolve",
+            remedy="give --masked bundled or a directory",
+        )
+    if settings["mutation"] not in MUTATIONS:
+        raise InputError(
+            f"no mutation {settings['mutation']!r}", where="mutation", remedy=nearest(settings["mutation"], MUTATIONS)
+        )
+    fitness = _fitness(problem, problem.masked, settings["fitness"])
+    start = yield from _first(problem, problem.masked, settings)
+    key, rounds = problem.key.child("evolve"), settings["rounds"]
+    if settings["mutation"] == "gibbs":
+        found = yield from gibbs(start, fitness=fitness, rounds=rounds, key=key)
+    else:
+        breeding = Breeding(settings["span"], settings["resize"], settings["recombine"])
+        selection = Selection(settings["select"])
+        found = yield from evolve(
+            start, fitness=fitness, rounds=rounds, key=key, breeding=breeding, selection=selection
+        )
+    result = found.result(problem)
+    if not problem.causal:
+        return result
+    logprob, _ = yield from _causal(result.texts)
+    return replace(result, logprob=logprob)
+
+
+def _fitness(problem: Problem, masked: MaskedCodec, names: str) -> Fitness:
+    wanted = ["evaluator" if problem.evaluated else "pseudo"] if names == "auto" else names.split(",")
+    for name in wanted:
+        if name not in CRITERIA:
+            raise InputError(f"no fitness {name!r}", where="fitness", remedy=nearest(name, CRITERIA))
+    if "evaluator" in wanted and not problem.evaluated:
+        raise CapabilityError("there is no evaluator", where="fitness evaluator", remedy="give --evaluator")
+    if "likelihood" in wanted and not problem.causal:
+        raise CapabilityError("there is no causal model", where="fitness likelihood", remedy="give --model")
+
+    def fitness(texts: Sequence[Text]) -> Program[FloatArray]:
+        columns = []
+        written = tuple(masked.codec.decode(text.tokens) for text in texts)
+        for name in wanted:
+            if name == "pseudo":
+                total, count = yield from pseudo_logprob(texts)
+                columns.append(total / np.maximum(count, 1))
+            elif name == "likelihood":
+                logprob, length = yield from _causal(written)
+                columns.append(logprob / np.maximum(length, 1))
+            else:
+                answers = [_after(problem, text) for text in written]
+                reply = yield from ask(Evaluate(items=tuple(Item(problem.query, text.strip()) for text in answers)))
+                columns.append(reply.score)
+        return np.column_stack(columns)
+
+    return fitness
+
+
+def _after(problem: Problem, text: str) -> str:
+    """What was written after the prompt; the whole text where the prompt has blanks."""
+    prompt = problem.prompt if isinstance(problem.prompt, str) else ""
+    return text[len(prompt) :] if text.startswith(prompt) else text
+
+
+def _causal(texts: Sequence[str]) -> Program[tuple[FloatArray, FloatArray]]:
+    reply = yield from ask(LogProb(prompts=("",) * len(texts), continuations=tuple((text,) for text in texts)))
+    return np.array([float(row[0]) for row in reply.logprob]), np.array([float(row[0]) for row in reply.num_tokens])
+
+
+def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -> Program[list[Text]]:
+    if not isinstance(problem.prompt, str):
+        raise CapabilityError("edits text, not chat messages", where="evolve", remedy="give the prompt as text")
+    num = settings["population"]
+    if num < 1:
+        raise InputError(f"a population of {num} is none", where="population", remedy="at least 1")
+    mask_text = _mask_text(masked)
+    prompt = problem.prompt.replace(BLANK, mask_text)
+    row = masked.codec.encode(prompt)
+    if masked.mask_token in row:
+        text = Text(tuple(row), tuple(token != masked.mask_token for token in row))
+        order = uniforms(problem.key, "order of blanks", np.arange(num), len(text.editable)).argsort(axis=1)
+        return (yield from _fill_blanks([text] * num, order, problem))
+    if not problem.causal:
+        raise CapabilityError(
+            "the first texts are sampled from a causal model, and there is none",
+            where="evolve",
+            remedy=f"give --model, or write {BLANK} where something is to be filled in",
+        )
+    key = problem.key.child("first texts")
+    request = Complete(prompts=(problem.prompt,) * num, slots=np.arange(num), key=key, max_tokens=settings["depth"])
+    written = yield from ask(request)
+    texts = [_fixed(problem.prompt, problem.prompt + one, masked, settings["keep"]) for one in written.text]
+    if not all(text.editable for text in texts):
+        raise InputError(
+            "the model wrote nothing after the prompt, so nothing may be changed",
+            where="evolve",
+            remedy=f"another prompt, or {BLANK} where something is to be filled in",
+        )
+    return texts
+
+
+def _mask_text(masked: MaskedCodec) -> str:
+    """How the mask is written in a text."""
+    for text in ("[MASK]", "<mask>", "<|mask|>", "_"):
+        if masked.mask_token in masked.codec.encode(text):
+            return text
+    return BLANK
+
+
+def _fixed(prompt: str, whole: str, masked: MaskedCodec, keep: Sequence[str]) -> Text:
+    """The tokens that hold the prompt stay, those of kept words, and those that are no part of a text."""
+    row = masked.codec.encode(whole)
+    lead = next((n for n in range(len(row) + 1) if len(masked.codec.decode(row[:n])) >= len(prompt)), len(row))
+    fixed = [place < lead or token in masked.special for place, token in enumerate(row)]
+    for word in keep:
+        for start in range(lead, len(row)):
+            for end in range(start + 1, min(len(row), start + len(word) + 2) + 1):
+                if masked.codec.decode(row[start:end]).strip() == word.strip():
+                    fixed[start:end] = [True] * (end - start)
+                    break
+    return Text(tuple(row), tuple(fixed))
+
+
+def _fill_blanks(texts: list[Text], order: np.ndarray, problem: Problem) -> Program[list[Text]]:
+    """Write every blank, one after another in an order of each text's own, with what is unwritten hidden."""
+    places = np.array([text.editable for text in texts])
+    uniform = uniforms(problem.key, "blanks", np.arange(len(texts)), places.shape[1])
+    for step in range(places.shape[1]):
+        opened = []
+        for index, text in enumerate(texts):
+            left = places[index][order[index, step:]].tolist()
+            opened.append(Opened(text, (left[0], *sorted(left[1:]))))
+        texts = yield from fill(opened, uniform[:, step : step + 1], places=1)
+    return texts
