@@ -21,8 +21,8 @@ from winnow.ports.chunks import rows_together
 from winnow.ports.program import Limits, Observer
 from winnow.ports.requests import Backend, Complete, Evaluate, Item, LanguageModel, Router, require
 from winnow.result import NOT_IDENTIFIABLE, Run
-from winnow.runs.reading import descendants, find
-from winnow.runs.settings import Settings, check_resumable
+from winnow.runs.reading import RunRecord, descendants, find
+from winnow.runs.settings import Settings, check_found
 from winnow.runs.store import Store
 from winnow.values.errors import ContextError, InputError
 from winnow.work import WinnowWarning, opened, work
@@ -167,6 +167,7 @@ def resume(
     *,
     store: Store | str | Path | None = None,
     model: LanguageModel | None = None,
+    evaluator: Backend | None = None,
     limits: Limits | None = None,
     observer: Observer | None = None,
     out: str | Path | None = None,
@@ -177,7 +178,7 @@ def resume(
     ----------
     run : its id, or a beginning of it that is nobody else's.
     store : a Store, a path or a URL; the default one unless given.
-    model : the model, where it was given in Python; loaded again unless given.
+    model, evaluator : what was given in Python; found again where it was named.
 
     Raises
     ------
@@ -189,11 +190,7 @@ def resume(
     with opened(store) as open_store:
         record = find(open_store, run)
         settings = Settings.from_json(record.settings)
-        if model is None:
-            check_resumable(record.id, record.source)
-            model = load(**record.source["load"])
-        with working_directory(record.source["directory"]):
-            evaluator = evaluator_of(settings.task, model)
+        model, evaluator = found_again(record, settings, model, evaluator)
         derive = {"parent": record.parent, "removed": record.removed}
         return work(
             settings,
@@ -214,6 +211,7 @@ def retract(
     why: str = "",
     store: Store | str | Path | None = None,
     model: LanguageModel | None = None,
+    evaluator: Backend | None = None,
     limits: Limits | None = None,
     observer: Observer | None = None,
     out: str | Path | None = None,
@@ -227,18 +225,14 @@ def retract(
     ----------
     items : numbers of accepted answers.
     why : the reason, for the ledger.
-    store, model, limits, observer, out : as in ``resume``.
+    store, model, evaluator, limits, observer, out : as in ``resume``.
     """
     with opened(store) as open_store:
         record = find(open_store, run)
         lost = [{"item": item, "why": why, "descendants": descendants(open_store, record.id, item)} for item in items]
         before = Settings.from_json(record.settings)
         settings = replace(before, removed=tuple(sorted({*before.removed, *items})))
-        if model is None:
-            check_resumable(record.id, record.source)
-            model = load(**record.source["load"])
-        with working_directory(record.source["directory"]):
-            evaluator = evaluator_of(settings.task, model)
+        model, evaluator = found_again(record, settings, model, evaluator)
         derive = {"parent": record.id, "removed": [*(record.removed or []), *lost]}
         return work(
             settings,
@@ -250,6 +244,16 @@ def retract(
             store=open_store,
             derive=derive,
         )
+
+
+def found_again(
+    record: RunRecord, settings: Settings, model: LanguageModel | None, evaluator: Backend | None
+) -> tuple[LanguageModel, Backend]:
+    """A run's model and evaluator: as given, else loaded and built again."""
+    check_found(record.id, record.source, given={"model": model, "evaluator": evaluator})
+    model = model or load(**record.source["load"])
+    with working_directory(record.source["directory"]):
+        return model, evaluator or evaluator_of(settings.task, model)
 
 
 @contextmanager

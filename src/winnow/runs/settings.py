@@ -23,6 +23,8 @@ from winnow.runs.encoding import line
 from winnow.runs.provenance import Loaded
 from winnow.values.errors import InputError
 
+PYTHON = "python"  # stands for an evaluator that was an object
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -54,7 +56,7 @@ class Settings:
         said = {field.name: getattr(self, field.name) for field in fields(self)}
         task = {field.name: getattr(self.task, field.name) for field in fields(self.task)}
         if not isinstance(self.task.evaluator, str | Mapping):
-            task["evaluator"] = {"python": self.evaluator}
+            task["evaluator"] = {PYTHON: self.evaluator}
         curve = said["response"]
         if isinstance(curve, Response):
             score = [[None if np.isnan(x) else x for x in row] for row in curve.score.tolist()]
@@ -101,27 +103,24 @@ def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def source_of(model: LanguageModel, task: Task) -> dict[str, Any]:
     """How model and evaluator are found again: arguments of ``winnow.load``, directory, and what only Python had."""
     loaded = dict(model.source) if isinstance(model, Loaded) and model.source else None
-    return {
-        "load": loaded,
-        "directory": str(Path.cwd()),
-        "python": [
-            *([] if loaded is not None else ["model"]),
-            *([] if isinstance(task.evaluator, str | Mapping) else ["evaluator"]),
-        ],
-    }
+    only_python = ["model"] if loaded is None else []
+    if not isinstance(task.evaluator, str | Mapping) or PYTHON in task.evaluator:
+        only_python.append("evaluator")
+    return {"load": loaded, "directory": str(Path.cwd()), "python": only_python}
 
 
-def check_resumable(run: str, source: Mapping[str, Any]) -> None:
-    """Make sure a run can be begun again from the store alone.
+def check_found(run: str, source: Mapping[str, Any], *, given: Mapping[str, object]) -> None:
+    """Make sure that what a run needs beside the store is given.
 
     Raises
     ------
     InputError
         When its model or evaluator was an object of a Python program.
     """
-    if source["python"]:
+    missing = [name for name in source["python"] if given[name] is None]
+    if missing:
         raise InputError(
-            f"its {' and '.join(source['python'])} came from a Python program",
+            f"its {' and '.join(missing)} came from a Python program",
             where=f"run {run}",
             remedy="run that program again: it goes on from the store",
         )
