@@ -135,6 +135,23 @@ def adapt(
     Interrupted
         On Ctrl-C, when there is a store.
     """
+    evaluator = evaluator_of(task, model)
+    settings = settings_of(model, task, evaluator, seed=seed, audit=audit, response=response)
+    return work(
+        settings, model, evaluator, limits=limits, observer=observer, out=out, store=store, derive={"fresh": fresh}
+    )
+
+
+def settings_of(
+    model: LanguageModel, task: Task, evaluator: Backend, *, seed: int, audit: int, response: bool | Response
+) -> Settings:
+    """What names a run; everything that can be wrong with it is refused here, before any work.
+
+    Raises
+    ------
+    InputError
+        When gold is needed and missing, the model or evaluator cannot do what is asked, or contexts may not fit.
+    """
     if (audit or response is True) and task.gold is None:
         raise InputError(
             "needs gold labels, and the task has none",
@@ -144,10 +161,9 @@ def adapt(
     if response is True:
         split(task, seed=seed)
     check_context(task, model)
-    evaluator = evaluator_of(task, model)
     require(Router(model, evaluator), {Complete, Evaluate})
     together = rows_together(model)
-    settings = Settings(
+    return Settings(
         task=task,
         model=model.identity,
         evaluator=evaluator.identity,
@@ -156,9 +172,6 @@ def adapt(
         audit=audit,
         response=response,
         rows={"Complete": together, "LogProb": together, "Evaluate": rows_together(evaluator, together)},
-    )
-    return work(
-        settings, model, evaluator, limits=limits, observer=observer, out=out, store=store, derive={"fresh": fresh}
     )
 
 
