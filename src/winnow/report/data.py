@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypedDict
 
 from winnow.adaption.buffer import Answer
 from winnow.adaption.labels import KINDS, kinds_of
+from winnow.adaption.task import Task
 from winnow.api import Run
 from winnow.ports.requests import Item
 from winnow.values.errors import InputError
@@ -46,7 +47,7 @@ class RunData(TypedDict):
 
 def from_run(run: Run, *, label: str = "", provenance: Mapping[str, Any] | None = None) -> RunData:
     """The data of a run in memory."""
-    task = json.loads(to_json(asdict(run.task)))
+    task = plain_task(run.task)
     return {
         "label": label or run.task.name,
         "task": task,
@@ -99,6 +100,14 @@ def from_directory(directory: Path, *, label: str | None = None) -> RunData:
         }
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"is not a ledger of ours: {error!r}", where=str(directory)) from None
+
+
+def plain_task(task: Task) -> dict[str, Any]:
+    """A task as JSON values; an evaluator that is an object of Python stands as its identity."""
+    said = {field.name: getattr(task, field.name) for field in fields(task)}
+    if not isinstance(task.evaluator, str | Mapping):
+        said["evaluator"] = task.evaluator.identity
+    return dict(json.loads(to_json(said)))
 
 
 def answer_record(answer: Answer) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Sending each round's numbers to MLflow or TensorBoard, through their own clients: observers beside the screen.
 
 Numbers only; no query and no answer leaves the run. The names are the ledger's, joined by slashes:
-``error``, ``predicted/one_step/error``, ``price/correctness/selection``, ``cost/new_tokens``. A tracker that fails on the way
-says so once and is left alone: the run does not depend on it.
+``error``, ``predicted/one_step/error``, ``price/correctness/selection``, ``cost/new_tokens``. A tracker that fails
+on the way says so once and is left alone: the run does not depend on it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from winnow.adaption.task import Task
 from winnow.ports.program import Note, Observer
 from winnow.ports.requests import Cost
+from winnow.report.data import plain_task
 from winnow.values.errors import InputError, nearest
 
 
@@ -106,7 +107,7 @@ def parameters_of(task: Task, *, model: str, seed: int) -> dict[str, str]:
     """What a tracker is told of a run: everything that is a number or a word, no queries and no gold."""
     said = {field.name: getattr(task, field.name) for field in fields(task)}
     plain = {name: str(value) for name, value in said.items() if isinstance(value, str | int | float)}
-    return {"model": model, "seed": str(seed), **plain, "evaluator": str(task.evaluator)}
+    return {"model": model, "seed": str(seed), **plain, "evaluator": str(plain_task(task)["evaluator"])}
 
 
 class _Guarded:
