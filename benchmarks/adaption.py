@@ -190,7 +190,8 @@ def measure(num_seeds: int) -> Iterator[Row]:
     runs: dict[str, list[Run]] = {rule: [] for rule in RULES}
     for seed in range(num_seeds):
         for rule in RULES:
-            runs[rule].append(adapt(model, facts_task(select=rule), seed=seed, response=True))
+            task = facts_task(select=rule, queries_per_round=720, held_out=0.3)
+            runs[rule].append(adapt(model, task, seed=seed, response=True))
             print(
                 f"seed {seed} {rule}: {[round(r['error'], 3) for r in runs[rule][-1].rounds]}",
                 file=sys.stderr,

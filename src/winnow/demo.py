@@ -41,7 +41,8 @@ def facts_task(**changes: Any) -> Task:
         "gold": [fact["answer"] for fact in facts],
         "abstentions": (world()["evasion"],),
         "max_tokens": 8,
-        "queries_per_round": 360,
+        "queries_per_round": 240,
+        "held_out": 0.15,
         "reuse": True,
         "name": "facts",
     }

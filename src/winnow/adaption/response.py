@@ -24,7 +24,9 @@ from winnow.ports.requests import Item
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
 
-SHARES = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)  # of wrong examples, along the edge without abstentions
+# shares of wrong and of abstaining examples at which the curve is measured: the edge without abstentions, then the triangle
+EDGE = ((0.0, 0.0), (0.15, 0.0), (0.3, 0.0), (0.5, 0.0), (0.75, 0.0), (1.0, 0.0))
+TRIANGLE = ((0.0, 0.08), (0.0, 0.25), (0.0, 0.6), (0.3, 0.25), (0.3, 0.6), (0.0, 1.0))
 STARTS = 4  # answers a query without examples: the examples of the contexts are drawn from them
 
 
@@ -37,13 +39,11 @@ class Response(NamedTuple):
 
 
 def grid(num_examples: int, *, abstentions: bool) -> IntArray:
-    """Compositions to measure: ``[G, 3]``; the edge right-wrong, and with abstentions the whole triangle."""
-    steps = np.unique(np.rint(np.array(SHARES) * num_examples).astype(np.int64))
-    points = {(num_examples - wrong, wrong, 0) for wrong in steps.tolist()}
-    if abstentions:
-        coarse = np.unique(np.rint(np.array([0.0, 0.2, 0.5, 0.8, 1.0]) * num_examples).astype(np.int64)).tolist()
-        points |= {(num_examples - w - a, w, a) for w in coarse for a in coarse if w + a <= num_examples}
-    return np.array(sorted(points, reverse=True), np.int64)
+    """Compositions to measure: ``[G, 3]`` counts of right, wrong, abstaining examples, each once."""
+    shares = np.array(EDGE + TRIANGLE if abstentions else EDGE)
+    wrong, abstaining = np.rint(shares * num_examples).astype(np.int64).T
+    points = np.stack([num_examples - wrong - abstaining, wrong, abstaining], axis=1)
+    return np.unique(points[points[:, 0] >= 0], axis=0)[::-1]
 
 
 def measure_response(
