@@ -1,15 +1,21 @@
-# Five words cover daily work: demo, test, check, bench, docs. A fresh machine needs nothing before them but Python 3.11.
+# A fresh machine needs nothing before these but Python 3.11: the first target that is asked for sets everything up.
+#
+#   make demo     watch the loop on the bundled model             make check    ruff and mypy
+#   make test     the whole suite                                 make bench    the measurements of docs/log.md
+#   make model SEED=0    grow the bundled model from scratch      make lock     pin the newest dependencies
 PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 0
-.PHONY: demo test check bench docs model lock
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+.PHONY: demo test check bench model lock
 
-# The lock pins torch without hash or index lines, so that a CPU build found by pip's own configuration is taken.
+# The lock pins torch without hash or index lines, so that a CPU build known to pip is taken; torch goes first, so that
+# nothing else asks for a larger one.
 .venv/done: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) install "$$(grep '^torch==' requirements.lock)"
+	$(PIP) install -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
 	touch .venv/done
 
 demo: .venv/done
@@ -22,3 +28,17 @@ check: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: .venv/done
+	$(BIN)/python -m benchmarks.adaption
+	$(BIN)/python -m benchmarks.store
+
+model: .venv/done
+	$(BIN)/python -m world --seed $(SEED)
+
+lock:
+	rm -rf build/lock
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet torch==2.13.0
+	build/lock/bin/pip install --quiet setuptools -e '.[dev,trackers,postgres]'
+	build/lock/bin/pip freeze --all --exclude-editable | grep -v '^pip==' | sed 's/+cpu//' > requirements.lock
