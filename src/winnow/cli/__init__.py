@@ -19,9 +19,11 @@ COMMANDS = {
     "export": "Write a run's ledger as JSON lines or CSV, its context as messages or DSPy demos.",
     "models": "List models, and show what is known of one.",
     "plan": "Say what a run will ask, take and cost, before anything runs.",
+    "report": "Write a page about a run, or several side by side, that opens offline in any browser.",
     "resume": "Go on with a run from the store.",
     "retract": "Name what descends from an accepted item, and go on without it.",
     "runs": "List the runs of the store.",
+    "search": "Search for continuations: beam, smc, mcts, evolve, best-of-n, or your own.",
     "show": "Show a run: its rounds, its items, who worked on it and with what.",
     "store": "Check a store: hashes, keys, and that every number recomputes.",
 }

@@ -51,6 +51,11 @@ from winnow.cli.screen import Screen
     type=click.Path(path_type=Path),
     help="Write the ledger and the adapted context here.",
 )
+@click.option(
+    "--track",
+    metavar="TRACKER",
+    help="Send each round's numbers to mlflow[:URI] or tensorboard[:DIR] (pip install 'winnow-lm[trackers]').",
+)
 @store_option
 @click.option("--no-store", is_flag=True, help="Keep nothing: an interrupted run is lost.")
 @click.option("--fresh", is_flag=True, help="Begin anew although the store holds this very run.")
@@ -70,11 +75,12 @@ def adapt(task_file: Path | None, **options: Any) -> int:
     from winnow import api
     from winnow.adaption.task_file import load_task, task_from
     from winnow.models.load import load
+    from winnow.report.trackers import tracked
     from winnow.runs.store import default_url
     from winnow.values.errors import InputError
 
     as_json, out, fresh = options.pop("as_json"), options.pop("out"), options.pop("fresh")
-    store, no_store = options.pop("store"), options.pop("no_store")
+    store, no_store, track = options.pop("store"), options.pop("no_store"), options.pop("track")
     said_limits = {name: options.pop(name) for name in LIMITS}
     local = {name: value for name in ("device", "batch_size") if (value := options.pop(name)) is not None}
     if task_file is None and options["queries"] is None:
@@ -84,7 +90,8 @@ def adapt(task_file: Path | None, **options: Any) -> int:
         raise InputError("no model is named", where="model", remedy="give --model bundled, a directory or a hub id")
     limits = take_limits(said_limits, said.model)
     screen = Screen(as_json=as_json)
-    with warnings_in_a_line():
+    watch = tracked(screen, track, task=said.task, model=said.model, seed=said.seed or 0)
+    with warnings_in_a_line(), watch as observer:
         run = api.adapt(
             load(said.model, **local),
             said.task,
@@ -92,7 +99,7 @@ def adapt(task_file: Path | None, **options: Any) -> int:
             audit=said.audit or 0,
             response=bool(said.response_curve),
             limits=limits,
-            observer=screen,
+            observer=observer,
             out=out,
             store=None if no_store else store or default_url(),
             fresh=fresh,

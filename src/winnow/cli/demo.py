@@ -23,6 +23,7 @@ def demo(seed: int, out: Path) -> None:
     """
     from winnow.demo import RULES, loops, rival_table, rivals_of, verdict
     from winnow.models.load import load
+    from winnow.report import write_report
     from winnow.values.records import write_text
 
     model, runs, pages = load("bundled"), {}, []
@@ -42,6 +43,14 @@ def demo(seed: int, out: Path) -> None:
     pages += [f"what else the tokens of the selected loop buy\n{rival_table(others)}", verdict(runs, others)]
     click.echo(f"\n{pages[-2]}\n\n{pages[-1]}")
     write_text(out / "report.txt", "\n\n".join(pages) + "\n")
-    click.echo(
-        f'\nreport: {out / "report.txt"}    ledgers: {out}/*/rounds.jsonl    ask it: winnow ask --context {out / "soft"} "..."'
+    page = write_report(
+        [runs[rule] for rule in rules],
+        out / "report.html",
+        labels=["selected", "at random", "selected against"],
+        title="A model selects its own answers, beside two controls",
+        lede=pages[-1],
+        rivals=others,
     )
+    click.echo(f'\nask it: winnow ask --context {out / "soft"} "..."')
+    click.echo(f"ledgers: {out}/*/rounds.jsonl    as text: {out / 'report.txt'}")
+    click.echo(f"report: {page} (opens offline in any browser)")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from types import ModuleType
 from typing import Any, Protocol
@@ -101,6 +102,19 @@ def tracker(spec: str, *, name: str, parameters: Mapping[str, str]) -> Tracker:
         raise InputError(f"no tracker {kind!r}", where="--track", remedy=nearest(kind, TRACKERS))
     make, default = TRACKERS[kind]
     return _Guarded(kind, make(where or default, name=name, parameters=parameters))
+
+
+@contextmanager
+def tracked(observer: Observer, spec: str | None, *, task: Task, model: str, seed: int) -> Iterator[Observer]:
+    """``observer``, and beside it the tracker of ``spec`` if there is one, closed in the end."""
+    if spec is None:
+        yield observer
+        return
+    sent = tracker(spec, name=f"{task.name}-{seed}", parameters=parameters_of(task, model=model, seed=seed))
+    try:
+        yield Several([observer, sent])
+    finally:
+        sent.close()
 
 
 def parameters_of(task: Task, *, model: str, seed: int) -> dict[str, str]:

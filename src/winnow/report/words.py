@@ -76,12 +76,19 @@ def asked(run: RunData) -> str:
         f"and {count(after, 'round')} after it."
     )
     if "evaluator" in task:
-        text += f" Its answers were scored by: {task['evaluator']}."
+        text += f" Its answers were scored by: {evaluator(task['evaluator'])}."
     if "examples" in task:
         text += (
             f" Up to {task['examples']} answers that survived stand as examples before each query of the next round."
         )
     return text + (" Gold answers measured; they picked nothing." if rounds[0]["error"] is not None else "")
+
+
+def evaluator(spec: Any) -> str:
+    """An evaluator's spec on one line."""
+    if isinstance(spec, Mapping):
+        return ", ".join(str(value) if name == "python" else f"{name} {value}" for name, value in spec.items())
+    return str(spec)
 
 
 def rule(run: RunData) -> str:
