@@ -8,6 +8,9 @@ from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, TypeAlias
 
+import numpy as np
+
+from winnow.models.grammar import Grammar
 from winnow.ports.program import Limits, Note, Observer, Program, run
 from winnow.ports.requests import (
     Appraise,
@@ -130,7 +133,7 @@ def search(
     check_settings(chosen, settings)
     backends: list[Backend] = [model]
     if evaluator is not None:
-        backends.append(_evaluator(evaluator, model))
+        backends.append(_evaluator(evaluator, model, prompt))
     if isinstance(masked, str):
         from winnow.models.masked import load_masked
 
@@ -158,14 +161,20 @@ def search(
         partial = keeper.partial()
         if partial is None:
             raise
-        return replace(partial, cost=keeper.cost, stop=str(stop) or "interrupted")
+        return replace(partial, cost=keeper.cost, problem=problem, stop=str(stop) or "interrupted")
     except WinnowError as error:
         partial = keeper.partial()
         if partial is None:
             raise
-        raise SearchStopped(error, replace(partial, cost=keeper.cost, stop=str(error))) from error
+        raise SearchStopped(error, replace(partial, cost=keeper.cost, problem=problem, stop=str(error))) from error
     result = native if isinstance(native, Result) else result_of(native, problem)
-    return replace(result, cost=keeper.cost)
+    if not len(result) or result.log_evidence == -np.inf:
+        raise InputError(
+            "nothing can be written here: every continuation has probability zero",
+            where="search",
+            remedy="no text within the depth meets the grammar; loosen it, or raise the depth",
+        )
+    return replace(result, cost=keeper.cost, problem=problem)
 
 
 def check_settings(search: Search, settings: Mapping[str, Any]) -> None:
@@ -225,12 +234,15 @@ def _checked(program: Program[Any]) -> Program[Any]:
             return stop.value
 
 
-def _evaluator(evaluator: Backend | str, model: LanguageModel) -> Backend:
+def _evaluator(evaluator: Backend | str, model: LanguageModel, prompt: Prompt) -> Backend:
+    """An evaluator that reads prompt and text as one, not as question and answer."""
     if not isinstance(evaluator, str):
         return evaluator
     from winnow.evaluators.spec import build
 
-    return build(evaluator, model=model)
+    inner = model.model if isinstance(model, Grammar) else model
+    apart = isinstance(prompt, str) and prompt and not prompt[-1].isspace()
+    return build(evaluator, model=inner, pair="{query} {answer}" if apart else "{query}{answer}")
 
 
 def _said(prompt: Prompt) -> str:

@@ -39,6 +39,7 @@ class Result:
     cost: Cost = Cost()
     stop: str = ""  # why it ended before its end; empty when it did not
     native: Any = None  # what the program itself returned
+    problem: Problem | None = None  # what it was given
 
     @property
     def texts(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ the assistant's own, it is left open to be continued.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 from winnow.ports.requests import Message, Prompt
@@ -52,6 +53,16 @@ class TransformersCodec:
     def chat(self) -> bool:
         """Whether the tokenizer brings a chat template."""
         return bool(self._tokenizer.chat_template)
+
+    @property
+    def serialised(self) -> str | None:
+        """The tokenizer as tokenizers' JSON, without padding and truncation; None where it is not one of theirs."""
+        if self._backend is None:
+            return None
+        plain = copy(self._backend)
+        plain.no_padding()
+        plain.no_truncation()
+        return str(plain.to_str())
 
     def encode(self, prompt: Prompt) -> list[int]:
         """Tokens of a prompt; never empty: a text of no tokens becomes the model's start (else end) token.
