@@ -26,6 +26,7 @@ from winnow.values.errors import InputError, WinnowError
 
 BEAT = 10.0  # seconds between heartbeats
 DEAD = 120.0  # seconds of silence after which a holder on another machine counts as dead
+_MINE: set[str] = set()  # tokens of the locks that this process holds
 
 
 class Process(NamedTuple):
@@ -71,6 +72,7 @@ class Lock:
         self._over = threading.Event()
         with store.write() as connection:
             self._take(connection)
+        _MINE.add(self.token)
         self._thread = threading.Thread(target=self._beat, name=f"heartbeat {run}", daemon=True)
         self._thread.start()
 
@@ -94,6 +96,7 @@ class Lock:
             return
         self._over.set()
         self._thread.join()
+        _MINE.discard(self.token)
         with contextlib.suppress(WinnowError), self.store.write() as connection:
             connection.execute(sa.delete(locks).where(locks.c.run == self.run, locks.c.token == self.token))
 
@@ -101,7 +104,8 @@ class Lock:
         row = connection.execute(sa.select(locks).where(locks.c.run == self.run).with_for_update()).mappings().first()
         if row is not None:
             holder = Process(row["pid"], row["host"], row["boot"], row["born"])
-            if holder.lives(row["heartbeat"]):
+            forgotten = holder == Process.this() and row["token"] not in _MINE  # a full disk, say, kept it from going
+            if holder.lives(row["heartbeat"]) and not forgotten:
                 raise held(self.run, row)
             self.took_over = holder
             connection.execute(sa.delete(locks).where(locks.c.run == self.run))
