@@ -231,8 +231,9 @@ def retract(
 ) -> Run:
     """Go on without accepted items and everything that descends from them: a run derived from ``run``.
 
-    Answers that do not descend from them stay what they were; the others are written anew, in contexts without them. The
-    derived run keeps what was removed, and why, and whose descendants went with it.
+    Their descendants are written anew, in contexts without them; an answer in whose context neither they nor anything
+    written anew stands stays what it was. The derived run keeps what was removed, and why, and which descendants went with
+    it.
 
     Parameters
     ----------

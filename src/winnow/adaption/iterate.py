@@ -71,8 +71,7 @@ def iterate(
     gold : right answer of each query; measures every round, picks nothing.
     num_labels : gold labels an audit may spend on round 0; the loop goes on only if s - f is shown to be above 0.
     forecast : predictions of each round from queries the run never sees.
-    removed : numbers of answers that are not kept, whatever selection says; their ``parts`` then hold ``retracted``. An
-        answer that descends from none of them is the one it was.
+    removed : numbers of answers that are not kept, whatever selection says; their ``parts`` then hold ``retracted``.
 
     Notes
     -----

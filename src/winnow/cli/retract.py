@@ -25,8 +25,9 @@ def retract(
 ) -> int:
     """Name everything in RUN that descends from the accepted ITEM (a number; winnow show RUN --items lists them).
 
-    With --apply a derived run begins in which selection does not keep ITEM. Answers that do not descend from it stay what
-    they were; those that do are written anew, in contexts without it. The ledger says what was removed, and why.
+    With --apply a derived run begins in which selection does not keep ITEM. What descends from it is written anew, in
+    contexts without it; what neither it nor anything written anew stands behind stays as it was. The ledger says what was
+    removed, and why.
     """
     from winnow import api
     from winnow.runs.describe import answer_line
