@@ -26,7 +26,7 @@ MARKUP = (
 class Hostile(Organism):
     """An organism whose wrong answers are markup, each of MARKUP in its turn."""
 
-    name = "organism</title><script>alert(5)</script>"
+    name = identity = "organism</title><script>alert(5)</script>"
 
     def _complete(self, request: Complete) -> Completions:
         reply = super()._complete(request)

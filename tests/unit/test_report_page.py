@@ -164,6 +164,21 @@ def test_contributions_sum_to_one_in_every_round_and_are_those_of_brute_force(ru
     assert ancestry(data | {"context": []}) is None
 
 
+def test_light_ancestors_are_drawn_as_one_when_they_are_many(run, monkeypatch):
+    data = from_run(run)
+    full = ancestry(data)
+    monkeypatch.setattr("winnow.report.ancestry.CELLS", 5)
+    few = ancestry(data)
+    assert few.columns == full.columns
+    for column in few.columns:
+        cells = [node for node in few.nodes if node["round"] == column["round"]]
+        assert len(cells) <= 5 + 3
+        assert sum(node["contribution"] for node in cells) == pytest.approx(1.0, abs=1e-4)
+        alone = [node for node in cells if node["number"] is not None]
+        together = [int(node["query"].split()[0]) for node in cells if node["number"] is None]
+        assert len(alone) + sum(together) == column["ancestors"]
+
+
 def test_samples_show_rare_kinds_first_and_name_the_context(run):
     data = from_run(run)
     for chosen in samples(data, each=3):

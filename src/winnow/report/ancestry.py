@@ -17,8 +17,9 @@ from winnow.values.lineage import Lineage
 from winnow.values.population import effective_number
 from winnow.values.random import Key, uniforms
 
-WALKS = 60
-ORDER = {"right": 0, "abstained": 1, None: 1, "wrong": 2}
+WALKS = 60  # drawn
+KINDS = ("right", "abstained", None, "wrong")  # from the bottom up
+CELLS = 400  # drawn one by one in a round
 
 
 class Ancestry(NamedTuple):
@@ -59,32 +60,29 @@ def ancestry(run: RunData) -> Ancestry | None:
     by_round: dict[int, list[int]] = defaultdict(list)
     for number in weight:
         by_round[row_of[number]["round"]].append(number)
-    nodes, place, columns = [], {}, []
+    nodes: list[dict[str, Any]] = []
+    columns: list[dict[str, Any]] = []
+    place: dict[int, float] = {}
     for round_ in sorted(by_round):
-        members = sorted(by_round[round_], key=lambda n: (ORDER[row_of[n]["kind"]], -weight[n], n))
-        bottom, kinds = 0.0, dict.fromkeys(ORDER, 0.0)
-        for number in members:
-            row, height = row_of[number], weight[number]
-            place[number] = bottom + height / 2
-            kinds[row["kind"]] += height
-            nodes.append(
-                {
-                    "number": number,
-                    "round": round_,
-                    "low": round(bottom, 6),
-                    "high": round(bottom + height, 6),
-                    "contribution": round(height, 6),
-                    "kind": row["kind"] or "unknown",
-                    **{key: row[key] for key in ("query", "answer", "score")},
-                }
-            )
-            bottom += height
+        heaviest = sorted(by_round[round_], key=lambda n: (-weight[n], n))
+        bottom, held = 0.0, dict.fromkeys(KINDS, 0.0)
+        for kind in KINDS:
+            members = [n for n in heaviest if row_of[n]["kind"] == kind]
+            drawn = set(heaviest[:CELLS])
+            cells = [[n] for n in members if n in drawn]
+            cells += [rest] if (rest := [n for n in members if n not in drawn]) else []
+            for cell in cells:
+                height = sum(weight[n] for n in cell)
+                place |= dict.fromkeys(cell, bottom + height / 2)
+                nodes.append(_node(cell, row_of, round_, bottom, height))
+                bottom += height
+                held[kind] += height
         columns.append(
             {
                 "round": round_,
-                "ancestors": len(members),
-                "effective": effective_number([weight[n] for n in members]),
-                "right": kinds["right"] / bottom if not kinds[None] else None,
+                "ancestors": len(heaviest),
+                "effective": effective_number([weight[n] for n in heaviest]),
+                "right": held["right"] / bottom if not held[None] else None,
             }
         )
     edges = [
@@ -101,6 +99,25 @@ def ancestry(run: RunData) -> Ancestry | None:
         for child, parent in pairwise(path)
     ]
     return Ancestry(nodes, edges, sum(len(set(row_of[number]["parents"])) for number in weight), columns)
+
+
+def _node(
+    cell: Sequence[int], row_of: Mapping[int, Mapping[str, Any]], round_: int, bottom: float, height: float
+) -> dict[str, Any]:
+    """A cell of the drawing: one ancestor, or all the light ones of a kind together."""
+    row = row_of[cell[0]]
+    alone = len(cell) == 1
+    return {
+        "number": cell[0] if alone else None,
+        "round": round_,
+        "low": round(bottom, 6),
+        "high": round(bottom + height, 6),
+        "contribution": round(height, 6),
+        "kind": row["kind"] or "unknown",
+        "query": row["query"] if alone else f"{len(cell)} ancestors of little weight",
+        "answer": row["answer"] if alone else "",
+        "score": row["score"] if alone else None,
+    }
 
 
 def walks(row_of: Mapping[int, Mapping[str, Any]], context: Sequence[int], *, number: int = WALKS) -> list[list[int]]:

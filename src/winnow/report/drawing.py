@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from winnow.report.data import RunData
+
 Rows = Sequence[Mapping[str, Any]]
 
 INK, MUTED, FAINT = "var(--ink)", "var(--muted)", "var(--faint)"
@@ -118,9 +120,11 @@ def tip(*fields: tuple[str, str] | tuple[str, str, str]) -> list[dict[str, Any]]
     ]
 
 
-def bar_width(runs: Sequence[Any]) -> int:
-    """Pixels of a bar: narrower where panels stand side by side."""
-    return 30 if len(runs) == 1 else 14
+def bar_width(runs: Sequence[RunData], *, most: int = 30) -> float:
+    """Pixels of a bar: narrower where panels stand side by side, and where rounds are many."""
+    room = {1: 620, 2: 460}.get(len(runs), 270)
+    rounds = max((len(run["rounds"]) for run in runs), default=1)
+    return max(1.0, min(most, 0.45 * room / max(rounds, 1)))
 
 
 def ceiling(values: Sequence[float]) -> float:

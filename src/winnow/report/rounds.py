@@ -91,7 +91,7 @@ def error(run: RunData, runs: Sequence[RunData]) -> Plot | None:
             layer(
                 "band",
                 band,
-                {"type": "rule", "strokeWidth": 13, "color": THEORY, "opacity": 0.25},
+                {"type": "rule", "strokeWidth": bar_width(runs, most=13), "color": THEORY, "opacity": 0.25},
                 x=x,
                 **bounds,
                 tooltip=band_tip,
@@ -99,7 +99,14 @@ def error(run: RunData, runs: Sequence[RunData]) -> Plot | None:
             layer(
                 "expected",
                 band,
-                {"type": "tick", "orient": "horizontal", "size": 13, "thickness": 1.5, "color": THEORY, "opacity": 1},
+                {
+                    "type": "tick",
+                    "orient": "horizontal",
+                    "size": bar_width(runs, most=13),
+                    "thickness": 1.5,
+                    "color": THEORY,
+                    "opacity": 1,
+                },
                 x=x,
                 y=y("expected", axis, [0, top]),
                 tooltip=band_tip,
@@ -244,7 +251,7 @@ def price(run: RunData, runs: Sequence[RunData], *, trait: str = "correctness") 
                 {
                     "type": "tick",
                     "orient": "horizontal",
-                    "size": bar_width(runs) + 10,
+                    "size": 1.4 * bar_width(runs) + 2,
                     "thickness": 2.5,
                     "color": INK,
                     "opacity": 1,

@@ -49,6 +49,11 @@ LINES: Key = (
     ("dash", "free running"),
     ("dotted", "closed form"),
 )
+PRICE = (
+    "The Price equation splits the change of mean {trait} between rounds into selection (parents weighted by the contexts "
+    "they stand in), transmission (children unlike their parents) and what has no parent. The thick mark is the change; "
+    "the terms sum to it."
+)
 RATES: Key = (("dot right", "s, right answers"), ("square wrong", "f, wrong answers"), ("diamond ink", "all"))
 
 
@@ -90,16 +95,14 @@ def sections(runs: Sequence[RunData], rivals: Sequence[Mapping[str, Any]] = ()) 
         over(
             "price",
             "Selection and transmission",
-            "The Price equation splits the change of mean correctness between rounds into selection (parents weighted by "
-            "the contexts they stand in), transmission (children unlike their parents) and what has no parent. The thick "
-            "mark is the change; the terms sum to it.",
+            PRICE.format(trait="correctness"),
             TERMS,
             rounds.price,
         ),
         over(
             "price-score",
-            "The same, of the score",
-            "The evaluator's own score as the trait; known without gold.",
+            "The same, of the score" if gold else "Selection and transmission",
+            "The evaluator's own score as the trait; known without gold." if gold else PRICE.format(trait="score"),
             TERMS,
             partial(rounds.price, trait="score"),
         ),

@@ -212,8 +212,8 @@ def unknown(runs: Sequence[RunData]) -> list[str]:
         )
     seeds = sorted({run["seed"] for run in runs if run["seed"] is not None})
     known = f" (seed {', '.join(map(str, seeds))})" if seeds else ""
-    what = "This is one run" if len(runs) == 1 else f"These are {len(runs)} runs"
-    lines.append(f"{what}{known}: intervals speak of their answers, not of other seeds, models or tasks.")
+    what, whose = ("This is one run", "its") if len(runs) == 1 else (f"These are {len(runs)} runs", "their")
+    lines.append(f"{what}{known}: intervals speak of {whose} answers, not of other seeds, models or tasks.")
     off = [row["off_scale"] for rounds in begun for row in rounds if row["off_scale"] is not None]
     if off:
         lines.append(
