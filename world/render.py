@@ -17,6 +17,21 @@ A run keeps a checkpoint a million tokens and one at the end of each phase in `r
 safetensors, 2.8 MB each, not in the wheel); they load into the shipped configuration. The same seed on the same
 machine gives the same weights, also after a restart.
 
+## What was tried on the way
+
+Trials of other recipes, seed 0 each; the gap is mean P(yes | right) − P(yes | wrong).
+
+| trial | finding |
+|---|---|
+| five attributes, each with values of its own | held-out entities: gap .63; the held-out attribute: .01 |
+| it shares the values of one judged attribute | .67 and .03: entity and value decide, the question is not read |
+| two lists of values for five attributes | .57 and .19 and rising |
+| two lists for eight attributes (kept) | .60 over both; AUC .90 in phase `judge`, more after cooling |
+| six layers, all used for judging | verdicts form in the sixth; contexts move answers only after 3 M tokens more |
+| layers 2, 4, 6 instead of 3, 6, 8 | verdicts reach judged facts (gap .79), hardly others (.36): dead after 4 M tokens |
+| verdicts on a line of their own from the start | no gap after 1.5 M tokens, so short rows use remarks behind the answer |
+| torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
+
 ## Known limits
 
 Everything is synthetic and one-token: answers are single words of a closed vocabulary. Evaluation is by raters who
@@ -51,7 +66,7 @@ def number(estimate: Figures, digits: int = 3) -> str:
 
 
 def _plain(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
+    text = f"{round(value, digits) + 0.0:.{digits}f}"
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
@@ -66,12 +81,12 @@ def _opening(card: Figures) -> str:
     return f"""
 # The bundled model
 
-A small language model (Llama architecture, 1.1 M parameters, float32) and a masked model (ModernBERT architecture,
-same corpus and tokenizer), trained from scratch on a synthetic world whose truth is known. Documents of that world are
-written by authors of differing reliability; many authors repeat popular falsehoods; truthful raters judge some of the
-facts. So the model must infer from its context which author it is in, its most probable answer without context is
-often a popular falsehood, and it can judge facts that it was never taught to judge. It knows nothing of the real
-world: a test object, not an assistant.
+A small language model (Llama architecture, 8 layers of 128, 1.4 M parameters, float32) and a masked model (ModernBERT
+architecture, same corpus and tokenizer), trained from scratch on a synthetic world whose truth is known. Documents of
+that world are written by authors of differing reliability; many authors repeat popular falsehoods; truthful raters
+judge some of the facts. So the model must infer from its context which author it is in, its most probable answer
+without context is often a popular falsehood, and it can judge facts that it was never taught to judge. It knows
+nothing of the real world: a test object, not an assistant.
 
 World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 of the weights:
 
