@@ -68,7 +68,8 @@ def beam(
         live = grown.take(~chosen.ending)
         so_far = found(tree, done.plus(live).best(width, length_exponent), done, length_exponent)
         yield told("beam", step, so_far)
-        if closed(done, live, width=width, depth=depth, exponent=length_exponent, ending=ending):
+        last = step == depth - 1  # what is alive there competes, even with a full set of ended ones
+        if not last and closed(done, live, width=width, depth=depth, exponent=length_exponent, ending=ending):
             return found(tree, done, done, length_exponent)
     return so_far
 

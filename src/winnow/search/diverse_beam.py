@@ -77,7 +77,10 @@ def diverse_beam(
             done[group] = done[group].plus(grown.take(chosen.ending)).best(each, length_exponent)
             live[group] = grown.take(~chosen.ending)
             live[group] = live[group].best(each, 0.0)
-            if closed(done[group], live[group], width=each, depth=depth, exponent=length_exponent, ending=ending):
+            last = step == depth - 1
+            if not last and closed(
+                done[group], live[group], width=each, depth=depth, exponent=length_exponent, ending=ending
+            ):
                 open_.remove(group)
                 live[group] = Hypotheses.none()
         so_far = _joined(tree, done, live, width, length_exponent)

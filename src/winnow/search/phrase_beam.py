@@ -125,7 +125,8 @@ def phrase_beam(
         whole = live.take([not progress(texts[int(one)], phrases).missing for one in live.nodes])
         so_far = found(tree, done.plus(whole).best(width, length_exponent), done, length_exponent)
         yield told("phrase_beam", step, so_far)
-        if closed(done, live, width=width, depth=depth, exponent=length_exponent, ending=ending):
+        last = step == depth - 1
+        if not last and closed(done, live, width=width, depth=depth, exponent=length_exponent, ending=ending):
             so_far = found(tree, done, done, length_exponent)
             break
     if so_far.nodes.size == 0:
