@@ -22,7 +22,7 @@ from winnow.runs.record import Recorder
 from winnow.runs.session import Session, relative
 from winnow.runs.settings import Settings, changed, source_of
 from winnow.runs.store import Store
-from winnow.values.errors import InputError, Interrupted, LimitReached, WinnowError
+from winnow.values.errors import InputError, Interrupted, JournalMismatch, LimitReached, WinnowError
 from winnow.values.records import read_text, to_json, write_text
 
 
@@ -118,7 +118,8 @@ def ended(session: Session, result: Run) -> Iterator[None]:
         ) from None
     except BaseException as error:
         with suppress(WinnowError):  # the store may be what went wrong
-            session.end("done" if session.before == "done" else "failed", str(error) or type(error).__name__)
+            stands = isinstance(error, JournalMismatch) and session.before not in (None, "running", "killed")
+            session.end(str(session.before) if stands else "failed", str(error) or type(error).__name__)
         raise
     session.end("limit" if result.stop.reason == "limit" else "done", result.stop.message)
 

@@ -58,6 +58,7 @@ class Journal:
     run : id of a run that the store holds.
     check : called inside every write with its connection; raises when the run is no longer this process's.
     repeat : see ``entry``.
+    identities : what the run knows ``backends`` as, in their order; one that is another by now is a mismatch.
     why : what to say about the code when the run asks something else than it recorded.
 
     Raises
@@ -75,8 +76,10 @@ class Journal:
         *backends: Backend,
         check: Callable[[Connection], None] = lambda _: None,
         repeat: int = 0,
+        identities: Sequence[str] = (),
         why: Callable[[], str] = lambda: "",
     ) -> None:
+        self.identities = dict(enumerate(identities))
         self.store, self.run, self.check, self.repeat, self.why = store, run, check, repeat, why
         self.backend = Router(*backends)
         self.num_replayed = self.num_asked = 0
@@ -128,7 +131,12 @@ class Journal:
         for number, one in enumerate(asked, first):
             recorded = self._recorded.get(number)
             if recorded is not None and recorded != one.key:
-                raise self._mismatch(number, recorded, one)
+                with self.store.read() as connection:
+                    row = connection.execute(sa.select(requests.c.body).where(requests.c.key == recorded)).one()
+                raise self._mismatch(number, recorded, row.body, one)
+            meant = self._meant(one)
+            if meant.key != one.key:
+                raise self._mismatch(number, meant.key, meant.body, one)
 
     def _recall(self, first: int, asked: Sequence[Entry]) -> dict[str, str]:
         """Stored bodies by key, of those asked now; the run has them in its steps when this returns."""
@@ -160,9 +168,13 @@ class Journal:
         self._recorded |= dict.fromkeys(numbers, one.key)
         return reply if stored is None else decode(stored, one)
 
-    def _mismatch(self, number: int, recorded: str, now: Entry) -> JournalMismatch:
-        with self.store.read() as connection:
-            body = connection.execute(sa.select(requests.c.body).where(requests.c.key == recorded)).scalar_one()
+    def _meant(self, one: Entry) -> Entry:
+        """The request as the run's own settings would have it asked."""
+        backend = self.backend.route(type(one.request))
+        said = self.identities.get(self.backend.backends.index(backend))
+        return one if said in (None, backend.identity) else entry(str(said), one.request, self.repeat)
+
+    def _mismatch(self, number: int, recorded: str, body: str, now: Entry) -> JournalMismatch:
         changed = difference(json.loads(body), json.loads(now.body))
         why = self.why()
         return JournalMismatch(

@@ -88,6 +88,7 @@ class Session:
             *backends,
             check=self.lock.check,
             repeat=self.settings.repeat,
+            identities=(self.settings.model, self.settings.evaluator),
             why=self._what_changed,
         )
         return self._journal
