@@ -151,7 +151,7 @@ def test_mean_of_the_evidence_estimate_is_the_enumerated_sum(scheme: str, temper
             scheme=scheme,
             trigger=trigger,
         )
-        for seed in range(300)
+        for seed in range(150)
     ]
     estimates = np.array([np.exp(found.log_evidence) for found in run(gather(programs), model)])
     assert abs(estimates.mean() - truth) <= 3 * estimates.std(ddof=1) / np.sqrt(estimates.size)
@@ -175,7 +175,13 @@ def test_total_variation_of_the_posterior_falls_as_one_over_the_root_of_n() -> N
         distances = []
         for seed in range(20):
             program = smc(
-                root(model), 0, num_particles=int(size), depth=DEPTH, key=Key(seed), end_tokens=(3,), target=Target(power=2.0)
+                root(model),
+                0,
+                num_particles=int(size),
+                depth=DEPTH,
+                key=Key(seed),
+                end_tokens=(3,),
+                target=Target(power=2.0),
             )
             found = run(program, model)
             weight = np.exp(found.population.log_weight)

@@ -108,10 +108,10 @@ def _grow(tree: Tree, parents: IntArray, tokens: IntArray, step: FloatArray) -> 
 
 
 def _joined(tree: Tree, done: list[Hypotheses], live: list[Hypotheses], width: int, exponent: float) -> Found:
-    ended, running = Hypotheses.none(), Hypotheses.none()
+    """Each group's best, each text once."""
+    ended, everyone = Hypotheses.none(), Hypotheses.none()
     for group_done, group_live in zip(done, live, strict=True):
         ended = ended.plus(group_done)
-        running = running.plus(group_live)
-    everyone = ended.plus(running)
+        everyone = everyone.plus(group_done.plus(group_live).best(width // len(done), exponent))
     _, first = np.unique(everyone.nodes, return_index=True)
     return found(tree, everyone.take(np.sort(first)).best(width, exponent), ended, exponent)

@@ -153,7 +153,7 @@ def _simulate(state: _State, value: Value, done: Done | None, simulations: int) 
 def _open(state: _State, new: IntArray, value: Value, done: Done | None) -> Program[None]:
     """Value leaves that are seen for the first time, and give children to those that can be continued."""
     if done is not None:
-        asked = [int(node) for node in new if not state.is_final(int(node)) and node != state.start]
+        asked = [int(node) for node in new if int(node) not in state.finished and node != state.start]
         if asked:
             verdict = yield from done(state.tree, np.array(asked))
             state.finished.update(node for node, yes in zip(asked, verdict.tolist(), strict=True) if yes)

@@ -32,7 +32,7 @@ class Target(NamedTuple):
     power: float = 1.0  # alpha, the exponent of the model's probability; 1 is the model
     potential: Potential | None = None  # a factor at each step, the ending one included
     reward: Potential | None = None  # a factor where a text ends, by an end token or by depth
-    twist: Potential | None = None  # log psi of unfinished texts, finite; changes the way, not the target
+    twist: Potential | None = None  # log psi of unfinished texts, finite; changes who is resampled, not the target
 
 
 MODEL = Target()
