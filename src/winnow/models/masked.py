@@ -136,9 +136,11 @@ def load_masked(name: str, *, device: str | None = None, batch_size: int = 64) -
     check(path, name)
     import torch
     from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers.utils import logging
 
     from winnow.models.local.codec import TransformersCodec
 
+    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True)
         if tokenizer.mask_token_id is None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from winnow.ports.program import Note, Program, ask
-from winnow.ports.requests import Complete, Completions, Evaluate, Item, Prompt, Scores
+from winnow.ports.requests import Complete, Completions, Cost, Evaluate, Item, Prompt, Scores
 from winnow.values.logspace import FloatArray
 from winnow.values.population import Population, effective_number
 from winnow.values.random import Key
@@ -84,6 +84,7 @@ def best_of_n(
             top_p=top_p,
         )
     )
+    yield Note(kind="best_of_n", info={"best": float(completions.logprob.max()), "found": _unscored(completions)})
     scores = yield from ask(Evaluate(items=tuple(Item(query, text.strip()) for text in completions.text)))
     best = int(np.argmax(scores.score))
     with np.errstate(divide="ignore"):
@@ -108,6 +109,16 @@ def best_of_n(
         population=population,
     )
     return result
+
+
+def _unscored(completions: Completions) -> BestOfN:
+    """What is kept if nobody scores the completions: the most probable one stands first."""
+    num = len(completions.text)
+    unknown = Scores(score=np.full(num, np.nan), parts=({},) * num, cost=Cost())
+    population = Population(individuals=completions.text, log_weight=np.zeros(num))
+    votes = vote(completions.text, np.ones(num))
+    best = int(np.argmax(completions.logprob))
+    return BestOfN(best, completions, unknown, population, votes, divergence_bound(num), float("nan"))
 
 
 def vote(texts: Sequence[str], score: FloatArray) -> tuple[Vote, ...]:

@@ -12,7 +12,7 @@ from winnow.ports.program import Program, ask
 from winnow.ports.requests import Complete, Evaluate, Item, LogProb
 from winnow.search.breeding import Opened, Text, fill, pseudo_logprob
 from winnow.search.evolve import Breeding, Fitness, evolve, gibbs
-from winnow.search.parents import Selection
+from winnow.search.parents import Selection, check_selection
 from winnow.search.problem import MaskedCodec, Problem
 from winnow.search.result import Result
 from winnow.values.errors import CapabilityError, InputError, nearest
@@ -44,6 +44,8 @@ def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Result]:
         raise InputError(
             f"no mutation {settings['mutation']!r}", where="mutation", remedy=nearest(settings["mutation"], MUTATIONS)
         )
+    selection = Selection(settings["select"])
+    check_selection(selection)
     fitness = _fitness(problem, problem.masked, settings["fitness"])
     start = yield from _first(problem, problem.masked, settings)
     key, rounds = problem.key.child("evolve"), settings["rounds"]
@@ -51,7 +53,6 @@ def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Result]:
         found = yield from gibbs(start, fitness=fitness, rounds=rounds, key=key)
     else:
         breeding = Breeding(settings["span"], settings["resize"], settings["recombine"])
-        selection = Selection(settings["select"])
         found = yield from evolve(
             start, fitness=fitness, rounds=rounds, key=key, breeding=breeding, selection=selection
         )

@@ -129,7 +129,7 @@ def _from_sample(best: BestOfN) -> Result:
             "vote": best.votes[0].answer,
             "votes": [one._asdict() for one in best.votes[:20]],
             "divergence_bound": best.divergence_bound,
-            "divergence": best.divergence,
+            "divergence": _plain(best.divergence),
         },
         native=best,
     )
