@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
+import importlib.util
 import io
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +241,56 @@ def test_commands_where_there_is_no_store(place: Path, winnow: Command) -> None:
         assert said.code == 2
         assert "there is no store (give --store, or set WINNOW_STORE)" in said.err
     assert not (place / "store.db").exists()
+
+
+LOADS = """
+import json, sys
+import dspy
+predict = dspy.Predict("query -> answer")
+predict.load(sys.argv[1])
+print(json.dumps([[demo["query"], demo["answer"]] for demo in predict.demos]))
+print(dspy.ChatAdapter().format(predict.signature, predict.demos, {"query": "new?"})[1]["content"])
+"""
+
+
+def test_dspy_loads_the_export_as_demos(place: Path, winnow: Command) -> None:
+    """In an interpreter of its own: WINNOW_TEST_DSPY names one that has dspy; else this one, when it has it."""
+    python = os.environ.get("WINNOW_TEST_DSPY") or (sys.executable if importlib.util.find_spec("dspy") else None)
+    if python is None:
+        pytest.skip("dspy is not installed; WINNOW_TEST_DSPY can name a Python that has it")
+    winnow(*ADAPT)
+    winnow("export", "last", "--format", "dspy", "-o", "demos.json")
+    state = json.loads((place / "demos.json").read_text())
+    assert len(state["demos"]) == 2
+    done = subprocess.run([python, "-c", LOADS, "demos.json"], capture_output=True, text=True, env={"HOME": str(place)})
+    assert done.returncode == 0, done.stderr
+    demos, _, shown = done.stdout.partition("\n")
+    assert json.loads(demos) == [[demo["query"], demo["answer"]] for demo in state["demos"]]
+    assert state["demos"][0]["query"] in shown
+
+
+def test_every_column_of_the_ledger_is_in_the_docs(tmp_path: Path) -> None:
+    """A run with all there is: gold, response curve, audit, a survey's parts, an item taken out."""
+    from tests.support.organism import EVASION, Organism
+    from winnow import api
+    from winnow.adaption.task import Task
+    from winnow.runs.export import ledger_rows
+
+    words = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
+    said: dict[str, set[str]] = {}
+    for section in words.split("\n## `")[1:]:
+        name, _, rest = section.partition("`")
+        said[name] = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\|([^|]*)\|", rest, re.M))))
+    organism = Organism(start=(0.5, 0.4, 0.1))
+    queries = [f"q{i}?" for i in range(60)]
+    task = Task(queries=queries, gold=["right"] * 60, rounds=2, reuse=True, examples=4, max_tokens=2)
+    task = dataclasses.replace(task, evaluator=organism, abstentions=(EVASION,))
+    with Store(tmp_path / "store.db") as store:
+        run = api.adapt(organism, task, store=store, response=True, audit=20)
+        item = next(answer.number for answer in run.answers if answer.accepted)
+        api.retract(run.id, [item], store=store, model=organism, evaluator=organism)
+        seen: dict[str, set[str]] = {}
+        for row in ledger_rows(store, find(store, "last")):
+            table = row.pop("table")
+            seen.setdefault(table, set()).update(row)
+    assert seen == said
