@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from winnow.adaption.task import Task as Task
     from winnow.api import Run as Run
     from winnow.api import adapt as adapt
+    from winnow.api import resume as resume
+    from winnow.api import retract as retract
     from winnow.api import task as task
     from winnow.models.load import load as load
     from winnow.search.call import search as search
@@ -31,6 +33,8 @@ _HOME = {
     "WinnowError": "winnow.values.errors",
     "adapt": "winnow.api",
     "load": "winnow.models.load",
+    "resume": "winnow.api",
+    "retract": "winnow.api",
     "search": "winnow.search.call",
     "task": "winnow.api",
 }

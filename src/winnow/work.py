@@ -53,12 +53,10 @@ def work(
         with opened(store) as open_store:
             session = Session(open_store, settings, source=source, model=model, **derive)
             result.id, result.store, result.before = session.id, open_store.name, session.before
-            if observer is not None:
-                message = greeting(open_store, session)
-                observer.on_note(
-                    Note(kind="run", info={"run": session.id, "store": open_store.name, "message": message})
-                )
             with ended(session, result):
+                if observer is not None:
+                    said = {"run": session.id, "store": open_store.name, "message": greeting(open_store, session)}
+                    observer.on_note(Note(kind="run", info=said))
                 ledger = _Ledger(observer, session.recorder)
                 _loop(settings, session.journal(model, evaluator), result, limits, ledger)
                 if result.stop.reason != "limit":

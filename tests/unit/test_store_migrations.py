@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 import winnow.runs.migrations
 from winnow.runs.reading import find, list_runs
 from winnow.runs.schema import KNOWN, LATEST, VERSION_TABLE, metadata
-from winnow.runs.store import Store, migrate
+from winnow.runs.store import Store, default_url, migrate
 
 OLD = {"id": "0123456789ab", "status": "done", "message": "all 6 rounds are done", "created": 1.5, "source": "{}"}
 
@@ -73,3 +73,16 @@ def test_opening_twice_migrates_once(tmp_path: Path) -> None:
     before = path.read_bytes()
     Store(path).close()
     assert path.read_bytes() == before
+
+
+def test_the_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WINNOW_STORE, else the platform's directory for a user's data; nothing is made by asking."""
+    monkeypatch.setenv("WINNOW_STORE", "sqlite:///somewhere.db")
+    assert default_url() == "sqlite:///somewhere.db"
+    monkeypatch.delenv("WINNOW_STORE")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    url = default_url()
+    assert url.startswith(f"sqlite:///{tmp_path}")
+    assert url.endswith("winnow.db")
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,13 +139,30 @@ def migrate(store: Store, target: str = "head") -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     if store.file is not None:
-        with store.engine.connect() as connection:  # stays with the file; cannot be set inside a transaction
-            connection.connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(store)
     with store.write() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text(f"SELECT pg_advisory_xact_lock({_MIGRATING})"))
         config.attributes["connection"] = connection
         command.upgrade(config, target)
+
+
+def _write_ahead(store: Store) -> None:
+    """Set WAL mode. It stays with the file, cannot be set inside a transaction, and does not wait for others by itself."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            with store.engine.connect() as connection:
+                connection.connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.Error as error:
+            if "locked" in str(error) and time.monotonic() < deadline:
+                time.sleep(0.02)
+                continue
+            problem = _problem(error, store.name)
+            if problem is None:
+                raise
+            raise problem from error
 
 
 def _url(said: str | os.PathLike[str] | None) -> URL:
@@ -206,15 +224,25 @@ _SQLITE: tuple[tuple[str, type[WinnowError], str, str], ...] = (
 )
 
 
+def _problem(error: BaseException, name: str) -> WinnowError | None:
+    """An error of SQLite's in our words, if it is nobody's bug."""
+    if isinstance(error, sqlite3.Error):
+        for words, kind, message, remedy in _SQLITE:
+            if words in str(error).lower():
+                problem = InputError(message, where=name, remedy=remedy)
+                return problem if kind is InputError else WinnowError(str(problem))
+    return None
+
+
 def _on_error(context: sa.engine.ExceptionContext, name: str) -> None:
     """Raise the errors that are nobody's bug as ours."""
     error = context.original_exception
     text = str(error).strip()
-    if isinstance(error, sqlite3.Error):
-        for words, kind, message, remedy in _SQLITE:
-            if words in text.lower():
-                problem = InputError(message, where=name, remedy=remedy)
-                raise problem if kind is InputError else WinnowError(str(problem)) from error
-    elif isinstance(context.sqlalchemy_exception, sa.exc.OperationalError | sa.exc.InterfaceError):
+    problem = _problem(error, name)
+    if problem is not None:
+        raise problem from error
+    if not isinstance(error, sqlite3.Error) and isinstance(
+        context.sqlalchemy_exception, sa.exc.OperationalError | sa.exc.InterfaceError
+    ):
         first = text.splitlines()[0] if text else type(error).__name__
         raise InputError(f"cannot be reached: {first}", where=name, remedy="is the server up?") from error
