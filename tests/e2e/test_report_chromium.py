@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -107,6 +108,16 @@ def test_the_marks_are_those_of_the_ledger(chromium, pages):
         ancestors |= set(young)
         young = sorted({parent for number in young for parent in run.answers[number].parents} - ancestors)
     assert found["lineage-0"]["ancestor"] == len(ancestors)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_plot_takes_no_place_but_its_own(chromium, pages, kind):
+    body = pages[kind].read_text(encoding="utf-8").split('<script type="application/json"')[0]
+    written = re.findall(r"<h2[^>]*>([^<]+)</h2>", body)
+    chromium.open(pages[kind])
+    assert chromium.evaluate("[...document.querySelectorAll('h2')].map((one) => one.textContent)") == written
+    ids = chromium.evaluate("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
 
 
 def test_markup_in_answers_queries_and_labels_is_text(chromium, pages):

@@ -9,6 +9,7 @@ from typing import Any
 from winnow.api import Run
 from winnow.report.data import RunData, from_run
 from winnow.report.page import page
+from winnow.runs.provenance import provenance
 from winnow.values.records import write_text
 
 __all__ = ["page", "write_report"]
@@ -33,7 +34,7 @@ def write_report(
     title, lede, rivals : as in ``page``.
     """
     named = [
-        from_run(run, label=label) if isinstance(run, Run) else run
+        from_run(run, label=label, provenance=provenance()) if isinstance(run, Run) else run
         for run, label in zip(runs, labels or [""] * len(runs), strict=True)
     ]
     file = Path(path)

@@ -149,7 +149,7 @@ def rivals(rows: Sequence[Mapping[str, Any]], loop: Mapping[str, Any] | None) ->
     }
     x = {
         "type": "quantitative",
-        "axis": {"title": "error, with its 95 % interval", "grid": True, "tickCount": 6},
+        "axis": {"title": "error, with its 95 % interval", "grid": True, "tickCount": 6, "labelFlush": False},
         "scale": {"zero": True, "nice": True},
     }
     hue = colour("who", {"loop": INK, "rival": MUTED})

@@ -210,6 +210,6 @@ def _rivals(runs: Sequence[RunData], rivals: Sequence[Mapping[str, Any]]) -> Sec
         for row in rivals
     ]
     label = f"{runs[0]['label']}, and what else its tokens buy"
-    panel = Panel("rivals", label, answers.rivals(rivals, known), "; ".join(notes) + ".")
+    panel = Panel("rivals-0", label, answers.rivals(rivals, known), "; ".join(notes) + ".")
     caption = "Every rival answers the loop's own queries with at most the tokens its rounds took."
     return Section("rivals", "Rivals at equal tokens", caption, (), [panel], 1)

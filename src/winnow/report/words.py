@@ -33,7 +33,7 @@ def summary(runs: Sequence[RunData]) -> list[Topic]:
     if len(runs) == 1:
         happened.append((None, accounted(runs[0])))
     return [
-        Topic("What was asked", _once([(run["label"], [asked(run), rule(run)]) for run in runs])),
+        Topic("What was asked", _once([(run["label"], [asked(run), rule(run), stopped(run)]) for run in runs])),
         Topic("What selection did", [one for one in happened if one[1]]),
         Topic("Does it match theory?", [(None, theory(runs))]),
         Topic("What it cost", _once([(run["label"], [cost(run)]) for run in runs])),
@@ -92,11 +92,15 @@ def evaluator(spec: Any) -> str:
 
 
 def rule(run: RunData) -> str:
-    """How answers survived, and how the loop ended."""
+    """How answers survived."""
     task = run["task"]
     words = RULES.get(task.get("select", ""), "").format_map({"threshold": 0.5, "candidates": 1, **_numbers(task)})
-    text = f"Selection was {task['select']}: {words}." if words else ""
-    return text + (f" The loop stopped: {run['stop']}." if run["stop"] else "")
+    return f"Selection was {task['select']}: {words}." if words else ""
+
+
+def stopped(run: RunData) -> str:
+    """How the loop ended."""
+    return f"The loop stopped: {run['stop']}." if run["stop"] else ""
 
 
 def did(run: RunData) -> str:
@@ -215,7 +219,7 @@ def unknown(runs: Sequence[RunData]) -> list[str]:
     what, whose = ("This is one run", "its") if len(runs) == 1 else (f"These are {len(runs)} runs", "their")
     lines.append(f"{what}{known}: intervals speak of {whose} answers, not of other seeds, models or tasks.")
     off = [row["off_scale"] for rounds in begun for row in rounds if row["off_scale"] is not None]
-    if off:
+    if off and sum(off) / len(off) >= 0.005:
         lines.append(
             f"On average {percent(sum(off) / len(off), 0)} of the evaluator's probability lay outside its scale's words; "
             "scores are read from the rest."
