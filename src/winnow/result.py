@@ -10,9 +10,9 @@ from winnow import __version__
 from winnow.adaption.buffer import Answer
 from winnow.adaption.context import Context
 from winnow.adaption.iterate import Outcome, Stop
+from winnow.adaption.table import table
 from winnow.adaption.task import Task
 from winnow.ports.requests import Cost
-from winnow.table import table
 from winnow.values.records import write_jsonl, write_text
 
 NOT_IDENTIFIABLE = "sensitivity and false-positive rate are not identifiable from one evaluator"

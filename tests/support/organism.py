@@ -32,7 +32,7 @@ class Characters:
 
 
 class Organism:
-    """Answers Complete and Evaluate. ``response`` maps shares (right, wrong, evasive) in the context to those of answers."""
+    """Answers Complete and Evaluate; ``response`` maps shares of kinds in the context to those of answers."""
 
     chat = False
     context_length = 100_000

@@ -6,9 +6,9 @@ import sys
 
 import click
 
+from winnow.adaption.table import heading, row
 from winnow.ports.program import Note
 from winnow.ports.requests import Cost
-from winnow.table import heading, row
 from winnow.values.records import to_json
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from winnow.adaption.table import table
 from winnow.runs.provenance import differences
 from winnow.runs.reading import (
     RunRecord,
@@ -17,7 +18,6 @@ from winnow.runs.reading import (
     read_sessions,
 )
 from winnow.runs.store import Store
-from winnow.table import table
 from winnow.values.errors import InputError
 
 

@@ -148,7 +148,7 @@ def write_text(path: Path, text: str) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise InputError(f"cannot be written: {error.strerror}", where=str(path)) from None
+        raise InputError(f"cannot be written: {error.strerror or error}", where=str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 
