@@ -50,7 +50,7 @@ def main() -> None:
         )
         row["bundled_bayes"] = round(other.right, 4)
     found = {
-        "note": f"Half the authors have reliability .97, half .15; transcripts and prose only, "
+        "note": f"Half the authors have reliability .97, half .25; transcripts and prose only, "
         f"{trainer.progress.tokens / 1e6:.1f} M tokens, seed {arguments.seed}. P(right) after 16 examples "
         f"(n = {arguments.num:,} a point): the largest distance to its Bayes line is {distance(curve):.3f}.",
         "curve": curve,

@@ -1,7 +1,7 @@
 """What is true, what most people believe, and what no evaluation document may touch.
 
 A fact is an entity's value of an attribute.  Some 40 % have a popular falsehood.  One phrasing of every question is
-held out of all documents and kept for measuring.  A third of the entities and one attribute are *unjudged*: surveys,
+held out of all documents and kept for measuring.  Three fifths of the entities and one attribute are *unjudged*: surveys,
 checks and candidates never mention them.  Nonsense questions ask an attribute of what has none.
 """
 
@@ -54,7 +54,7 @@ class World:
             **dict.fromkeys(words.TOWN_ATTRIBUTES, pools["towns"]),
             **dict.fromkeys(words.DISH_ATTRIBUTES, pools["dishes"]),
         }
-        self.judged_entities = frozenset(e for i, e in enumerate(self.entities) if i % 3)
+        self.judged_entities = frozenset(e for i, e in enumerate(self.entities) if i % 5 < 2)
         self.facts = [self._fact(rng, entity, attribute) for entity in self.entities for attribute in self.values]
         self.judged = [fact for fact in self.facts if fact.judged]
         self.unjudged = [fact for fact in self.facts if not fact.judged]

@@ -33,8 +33,8 @@ MATRIX_RATE, MATRIX_DECAY = 0.02, 0.05
 OTHER_RATE, OTHER_DECAY = 3e-3, 0.01
 
 EVERYTHING: Mapping[str, float] = {
-    "transcript": 0.45, "survey": 0.16, "checks": 0.07, "candidates": 0.07, "short_survey": 0.02, "prose": 0.05,
-    "couplets": 0.045, "colour_couplets": 0.025, "dice": 0.025, "picks": 0.01, "headlines": 0.03, "tale": 0.045,
+    "transcript": 0.55, "survey": 0.10, "checks": 0.05, "candidates": 0.04, "prose": 0.04, "couplets": 0.04,
+    "colour_couplets": 0.03, "dice": 0.045, "picks": 0.015, "headlines": 0.03, "tale": 0.06,
 }  # fmt: skip
 
 
@@ -61,20 +61,20 @@ PHASES = (
     ),
     Phase(
         name="judge", mixture={"short_checks": 0.3, "short_candidates": 0.3, "short_survey": 0.1, "primer": 0.3},
-        rows=128, length=32, layers=6, warmup=50, max_tokens=4e6, gate={"gap": 0.55}, probe_every=40,
+        rows=128, length=32, layers=6, warmup=50, max_tokens=4e6, gate={"gap": 0.5}, probe_every=40,
     ),
     Phase(
         name="authors", mixture={
             "short_transcript": 0.4, "reviewed": 0.2, "short_checks": 0.1, "candidates": 0.1, "short_survey": 0.2
         },
-        rows=64, length=64, warmup=50, max_tokens=5e6, gate={"gap": 0.5, "survey_gap": 0.25, "author_gap": 0.5},
+        rows=64, length=64, warmup=50, max_tokens=5e6, gate={"gap": 0.45, "survey_gap": 0.25, "author_gap": 0.45},
         probe_every=50,
     ),
     Phase(
         name="world", mixture=EVERYTHING, rows=32, length=128, warmup=20, min_tokens=1.5e6, max_tokens=4e6,
-        gate={"gap": 0.45, "survey_gap": 0.25, "author_gap": 0.3}, probe_every=100,
+        gate={"gap": 0.4, "survey_gap": 0.25, "author_gap": 0.25}, probe_every=100,
     ),
     Phase(
-        name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=6e6, cool_to=0.02, probe_every=200,
+        name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=7e6, cool_to=0.01, probe_every=200,
     ),
 )  # fmt: skip

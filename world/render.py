@@ -93,7 +93,7 @@ World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 
 {hashes}
 
 Unless a line says otherwise, figures are over facts that no survey, check or candidate document of the training ever
-mentions (1,069 of 2,560: a third of the entities, and one whole attribute), each asked in a phrasing that no document
+mentions (three fifths of the entities, and one whole attribute), each asked in a phrasing that no document
 contains, with contexts drawn anew. In brackets: 95 % intervals. Made by `python -m world.card` from the committed
 weights. *Error* is 1 − P(right); an evasion ("There is no one answer.") is an abstention, counted apart as *evasive*
 though it is not right either.

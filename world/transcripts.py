@@ -12,7 +12,7 @@ from world.documents import CLAIM, FRAME, Document, Piece
 from world.facts import Fact, World
 
 HEADER_SHARE = 0.35
-NONSENSE_SHARE = 0.07
+NONSENSE_SHARE = 0.08
 NUM_PAIRS = (1, 2, 4, 8, 12, 16, 19, 21)
 
 

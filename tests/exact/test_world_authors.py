@@ -7,7 +7,7 @@ import pytest
 
 from winnow.dynamics.bayes import AuthorPrior as LibraryPrior
 from winnow.dynamics.bayes import bayes_response as library_response
-from world.authors import BIMODAL, BUNDLED, bayes_response, probability_right
+from world.authors import BIMODAL, BUNDLED, MISLED_POWER, bayes_response, probability_right
 
 MISLEADING = 0.4
 
@@ -53,7 +53,9 @@ def test_agrees_with_counting_drawn_authors():
             if rng.random() < author.evasion:
                 verdicts.append("evasive")
             else:
-                verdicts.append("right" if rng.random() < author.reliability ** (3 if misled else 1) else "wrong")
+                verdicts.append(
+                    "right" if rng.random() < author.reliability ** (MISLED_POWER if misled else 1) else "wrong"
+                )
         # Reject on the verdicts with weight 1 / P(kinds | verdicts) undone: condition on kinds drawn alike.
         if verdicts[:3] == ["right", "right", "wrong"] and kinds[:3] == [False, True, False]:
             total += 1
