@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -196,6 +196,11 @@ class Trainer:
         }
         torch.save(state, self.out / "state.tmp")
         os.replace(self.out / "state.tmp", self.out / "state.pt")
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the weights of another run's checkpoint; the optimisers start afresh."""
+        weights = {name: tensor.float() for name, tensor in load_file(str(checkpoint)).items()}
+        self.model.load_state_dict(weights, strict=False)  # the output head is the embedding
 
     def _resume(self) -> None:
         state = torch.load(self.out / "state.pt", weights_only=True)
