@@ -146,8 +146,12 @@ def compression(text: str) -> float:
 def contest(
     model: LanguageModel, methods: Mapping[str, Method], prompts: Callable[[int], Sequence[str]], **measures: Any
 ) -> list[dict[str, Any]]:
-    """A row a method: each measure's mean over seeds, of its mean over the seed's prompts."""
-    rows = []
+    """A row a method: each measure's mean over seeds, of its mean over the seed's prompts.
+
+    The last column is the first measure's difference from best-of-n on the same prompts, seed by seed.
+    """
+    rows, first, found_by = [], next(iter(measures)), dict[str, list[float]]()
+    baseline = next((name for name in methods if name.startswith("best of")), None)
     for name, method in methods.items():
         seeds: dict[str, list[float]] = {}
         for seed in SEEDS:
@@ -160,8 +164,13 @@ def contest(
                     values.setdefault(key, []).append(float(value))
             for key, many in values.items():
                 seeds.setdefault(key, []).append(float(np.mean(many)))
+        found_by[name] = seeds[first]
         rows.append({"method": name, **{key: str(mean(many)) for key, many in seeds.items()}})
         print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+    if baseline is not None:
+        for row in rows:
+            apart = np.array(found_by[row["method"]]) - np.array(found_by[baseline])
+            row[f"{first}, less {baseline}'s"] = str(mean(apart.tolist()))
     return rows
 
 

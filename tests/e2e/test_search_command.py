@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -172,7 +173,6 @@ def bad_input(model: str, masked: str) -> dict[str, tuple[tuple[object, ...], st
         "no heads": (words("mcts", model, masked, "--value", "heads", "ab"), "no backend here answers Appraise"),
         "a grammar that is none": (words("beam", model, masked, "--regex", "(", "ab"), "unclosed group"),
         "a grammar nothing meets": (words("beam", model, masked, "--regex", "zzz", "ab"), "no text of this model"),
-        "a text too short for it": (words("smc", model, masked, "--regex", "(x|a{40})b", "ab"), "nothing can be"),
         "no evaluator": (("search", "best-of-n", "--model", model, "ab"), "there is none"),
         "a twist of nothing": (words("smc", model, masked, "--twist", "ab"), "twisting asks an evaluator"),
         "no mask token": (words("evolve", model, model, "ab"), "has no mask token"),
@@ -208,3 +208,23 @@ def test_an_unknown_option_names_the_nearest(winnow: Command, tiny_model: Callab
     said = winnow("search", "beam", "--model", tiny_model("llama"), "--widht", 3, "ab")
     assert said.code == 2
     assert "--width" in said.err
+
+
+@pytest.mark.parametrize("name", ["beam", "smc"])
+def test_every_finished_text_obeys_its_expression(name: str, winnow: Command, tiny_model: Callable[..., str]) -> None:
+    pattern = "(ab|cd)+( a| ?e)"
+    for kind in ("llama", "gpt2"):
+        more = ("--width", 8) if name == "beam" else ()
+        asked = words(name, tiny_model(kind), "", "--depth", 8, "--regex", pattern, "--json", *more, "ab cd")
+        rows = json.loads(winnow(*asked).out)["individuals"]
+        done = [row["text"] for row in rows if row["finished"]]
+        assert done
+        assert all(re.fullmatch(pattern, text) for text in done), done
+
+
+@pytest.mark.parametrize("name", ["beam", "smc", "mcts"])
+def test_a_grammar_that_is_not_met_within_the_depth(name: str, winnow: Command, tiny_model: Callable[..., str]) -> None:
+    said = winnow(*words(name, tiny_model("llama"), "", "--regex", "a{40}b", "--json", "ab"))
+    assert said.code == 2
+    assert "no text met it within the depth" in said.err
+    assert set(json.loads(said.out)["best"]) <= {"a"}

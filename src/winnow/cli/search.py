@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,13 +197,15 @@ def _print(result: Result, prompt: str, *, as_json: bool, show: int, title: bool
         return
     if title:
         click.echo(f"> {prompt}")
-    for row in record["individuals"][:show]:
+    times = Counter(row["text"] for row in record["individuals"])
+    different = list({row["text"]: row for row in reversed(record["individuals"])}.values())[::-1]
+    for row in different[:show]:
         numbers = [f"{row[key]:9.3f}" if row[key] is not None else f"{'-':>9}" for key in ("logprob", "rank")]
         end = "" if row["finished"] else " …"
-        click.echo(f"{' '.join(numbers)}  {row['text']!r}{end}")
-    more = len(record["individuals"]) - show
-    if more > 0:
-        click.echo(f"({more} more; --show {len(record['individuals'])})")
+        many = f"  ×{times[row['text']]}" if times[row["text"]] > 1 else ""
+        click.echo(f"{' '.join(numbers)}  {row['text']!r}{end}{many}")
+    if len(different) > show:
+        click.echo(f"({len(different) - show} more; --show {len(different)})")
     for key in ("vote", "divergence_bound", "divergence", "log_evidence"):
         if record.get(key) is not None:
             value = record[key]

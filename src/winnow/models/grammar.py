@@ -4,8 +4,9 @@ Log-probabilities stay the model's own; ``log_mass`` of a reply is the log of wh
 beam ranks by the model's probability of the whole text and not by what is left of it at each step, and SMC, which
 proposes from what is left, puts the mass into its weights: its target is the model given that the text obeys the grammar.
 
-Which tokens may come is computed by llguidance, on the bytes of what is written after a tree's root. Importing this file
-imports it not; making a Grammar does.
+Which tokens may come is computed by llguidance, on the bytes of what is written after a tree's root; where only one
+text can follow, it leaves only the tokenizer's own tokens for it. Importing this file does not import llguidance;
+making a Grammar does.
 """
 
 from __future__ import annotations
@@ -178,7 +179,8 @@ def _start(codec: Codec, text: str, kind: str) -> Any:
 class _Spelled:
     """A codec that is asked how each token reads behind another one, as llguidance wants to see it.
 
-    A token that is no whole character, or has no text, is left out of every text.
+    A token that is no whole character, or has no text, is left out of every text. Where llguidance sees only one way to go
+    on it wants the tokenizer's own tokens for it; they must spell exactly what was asked.
     """
 
     bos_token_id = None
@@ -187,20 +189,39 @@ class _Spelled:
         self._codec = codec
         self.eos_token_id = codec.end_tokens[0]
         size = codec.vocabulary_size
-        anchor = next(
-            token for token in range(size) if codec.decode([token]).strip().isascii() and codec.decode([token])
-        )
-        lead = codec.decode([anchor])
-        spelled = [codec.decode([anchor, token])[len(lead) :] for token in range(size)]
-        self.special_token_ids = [token for token, text in enumerate(spelled) if not text or "\ufffd" in text]
+        self._anchor = next(token for token in range(size) if _plain(codec.decode([token])))
+        self._lead = codec.decode([self._anchor])
+        spelled = [codec.decode([self._anchor, token])[len(self._lead) :] for token in range(size)]
+        silent = {token for token, text in enumerate(spelled) if not text or "\ufffd" in text}
+        self.special_token_ids = sorted(silent | set(codec.end_tokens))
         # those are written in bytes that no text holds
-        self.tokens = [
-            b"\xff%d" % token if token in set(self.special_token_ids) else text.encode()
-            for token, text in enumerate(spelled)
-        ]
+        special = set(self.special_token_ids)
+        self.tokens = [b"\xff%d" % token if token in special else text.encode() for token, text in enumerate(spelled)]
+        self._by_bytes = {text: token for token, text in reversed(list(enumerate(self.tokens))) if token not in special}
+        self._longest = max(map(len, self._by_bytes), default=0)
 
     def __call__(self, text: Any) -> list[int]:
+        raw = text if isinstance(text, bytes) else text.encode()
         try:
-            return self._codec.encode(text.decode() if isinstance(text, bytes) else text)
+            head, both = self._codec.encode(self._lead), self._codec.encode(self._lead + raw.decode())
+            own = both[len(head) :]
+            if both[: len(head)] == head and b"".join(self.tokens[token] for token in own) == raw:
+                return own
         except (InputError, UnicodeDecodeError):
-            return []
+            pass
+        return self._longest_first(raw)
+
+    def _longest_first(self, raw: bytes) -> list[int]:
+        tokens, place = list[int](), 0
+        while place < len(raw):
+            ends = range(min(len(raw), place + self._longest), place, -1)
+            end = next((end for end in ends if raw[place:end] in self._by_bytes), None)
+            if end is None:
+                break
+            tokens.append(self._by_bytes[raw[place:end]])
+            place = end
+        return tokens
+
+
+def _plain(text: str) -> bool:
+    return text.isascii() and text.isalpha()

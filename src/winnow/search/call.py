@@ -168,13 +168,19 @@ def search(
             raise
         raise SearchStopped(error, replace(partial, cost=keeper.cost, problem=problem, stop=str(error))) from error
     result = native if isinstance(native, Result) else result_of(native, problem)
+    result = replace(result, cost=keeper.cost, problem=problem)
     if not len(result) or result.log_evidence == -np.inf:
         raise InputError(
             "nothing can be written here: every continuation has probability zero",
             where="search",
-            remedy="no text within the depth meets the grammar; loosen it, or raise the depth",
+            remedy="loosen the grammar, or raise the depth",
         )
-    return replace(result, cost=keeper.cost, problem=problem)
+    if isinstance(model, Grammar) and not result.finished.any():
+        unmet = InputError(
+            "no text met it within the depth", where=f"{model.kind} {model.text!r}", remedy="raise depth"
+        )
+        raise SearchStopped(unmet, replace(result, stop=str(unmet)))
+    return result
 
 
 def check_settings(search: Search, settings: Mapping[str, Any]) -> None:

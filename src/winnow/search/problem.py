@@ -43,10 +43,22 @@ class Problem(NamedTuple):
     def end_tokens(self) -> tuple[int, ...]:
         return tuple(self.codec.end_tokens)
 
+    @property
+    def spaced(self) -> bool:
+        """Whether the model's texts have spaces between words."""
+        try:
+            return self.codec.decode(self.codec.encode("a a")).strip() == "a a"
+        except InputError:
+            return False
+
     def texts(self, tree: Tree, nodes: IntArray) -> tuple[str, ...]:
-        """What was written at each node, as it continues the prompt."""
+        """What was written at each node, as it continues the prompt; the model's end token is no part of it."""
         head = list(self.tree.prompts[0])
-        return tuple(continuation(self.codec, head, tree.tokens(int(node))) for node in nodes)
+        rows = (tree.tokens(int(node)) for node in nodes)
+        return tuple(
+            continuation(self.codec, head, row[:-1] if row and row[-1] in self.codec.end_tokens else row)
+            for row in rows
+        )
 
     def scores(self, tree: Tree, nodes: IntArray) -> Program[FloatArray]:
         """The evaluator's scores ``[M]`` of what was written at nodes; equal texts are asked once.

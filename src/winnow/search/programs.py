@@ -66,7 +66,7 @@ def beam(
     common: dict[str, Any] = {"width": width, "depth": depth, "length_exponent": length_exponent, "ending": ending}
     common["end_tokens"] = problem.ends(end)
     if phrase:
-        phrases = [problem.tokens(text) for text in phrase]
+        phrases = [problem.tokens(f" {text}" if problem.spaced and text[:1].isalnum() else text) for text in phrase]
         return (yield from phrase_beam(problem.tree, 0, phrases=phrases, **common))
     if groups > 1:
         return (yield from diverse_beam(problem.tree, 0, groups=groups, diversity=diversity, **common))
@@ -182,7 +182,7 @@ def best_of_n(
     top_p: float = 1.0,
     stop: tuple[str, ...] = (),
 ) -> Program[BestOfN]:
-    """Sample completions and keep the one the evaluator scores highest; without one, the vote of equal answers.
+    """Sample completions and keep the one the evaluator scores highest; the vote of equal answers is told beside it.
 
     Parameters
     ----------
