@@ -25,7 +25,7 @@ from world.train import Trainer
 
 MIXTURE = {"transcript": 0.85, "prose": 0.15}
 PHASES_LEFT = (
-    replace(PHASES[3], mixture=MIXTURE, gate={"author_gap": 0.25}, min_tokens=1e6),
+    replace(PHASES[3], mixture=MIXTURE, gate={"author_gap": 0.2}, min_tokens=1e6),
     replace(PHASES[4], mixture=MIXTURE, max_tokens=3e6),
 )
 

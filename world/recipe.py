@@ -71,8 +71,8 @@ PHASES = (
         probe_every=50,
     ),
     Phase(
-        name="world", mixture=EVERYTHING, rows=32, length=128, warmup=20, min_tokens=1.5e6, max_tokens=4e6,
-        gate={"gap": 0.4, "survey_gap": 0.25, "author_gap": 0.25}, probe_every=100,
+        name="world", mixture=EVERYTHING, rows=32, length=128, warmup=20, min_tokens=3.2e6, max_tokens=4e6,
+        gate={"gap": 0.4, "survey_gap": 0.25, "author_gap": 0.15}, probe_every=100,
     ),
     Phase(
         name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=7e6, cool_to=0.01, probe_every=200,
