@@ -27,7 +27,7 @@ class Masked:
     ----------
     forward : from equally long rows ``[B, T]`` with masks in them and places ``[B]`` to log-probabilities ``[B, V]``.
     codec : writes texts as rows, with what the model wants around them.
-    mask_token : stands at hidden places.
+    mask_token, mask_text : stands at hidden places; how a text writes it.
     special : tokens that are no part of a text; they are never filled in.
     identity : what answers depend on.
     context_length : longest row.
@@ -40,13 +40,15 @@ class Masked:
         codec: Codec,
         *,
         mask_token: int,
+        mask_text: str,
         special: Sequence[int],
         identity: str,
         context_length: int,
         batch_size: int = 64,
     ) -> None:
         self._forward, self._codec, self._identity = forward, codec, identity
-        self.mask_token, self.special, self.context_length = mask_token, tuple(special), context_length
+        self.mask_token, self.mask_text = mask_token, mask_text
+        self.special, self.context_length = tuple(special), context_length
         self._batch_size = batch_size
 
     @property
@@ -172,6 +174,7 @@ def load_masked(name: str, *, device: str | None = None, batch_size: int = 64) -
         forward,
         _Framed(TransformersCodec(tokenizer, name=name, vocabulary_size=size, end_tokens=tuple(ends)), tokenizer),
         mask_token=int(tokenizer.mask_token_id),
+        mask_text=str(tokenizer.mask_token),
         special=sorted({int(token) for token in tokenizer.all_special_ids if token < size}),
         identity=f"masked {Path(name).name}@{fingerprint(path)} batch={batch_size}",
         context_length=int(getattr(model.config, "max_position_embeddings", 512)),

@@ -52,7 +52,13 @@ def tabular_masked(vocabulary: Sequence[str] = "abc", *, length: int = 3, key: K
 
     digest = hashlib.sha256(joint.tobytes()).hexdigest()[:16]
     return Masked(
-        forward, codec, mask_token=mask, special=[mask], identity=f"tabular masked@{digest}", context_length=length
+        forward,
+        codec,
+        mask_token=mask,
+        mask_text="_",
+        special=[mask],
+        identity=f"tabular masked@{digest}",
+        context_length=length,
     )
 
 

@@ -144,12 +144,12 @@ def search(
     problem = Problem(
         prompt=prompt,
         query=_said(prompt) if query is None else query,
-        tree=Tree([model.codec.encode(prompt)]),
+        tree=Tree([_row(model, prompt, blanks=masked is not None)]),
         codec=model.codec,
         key=Key(seed).child("search"),
         context_length=model.context_length,
         evaluated=Evaluate in backend.answers,
-        masked=None if masked is None else MaskedCodec(masked.codec, masked.mask_token, tuple(masked.special)),
+        masked=None if masked is None else _masked_codec(masked),
         heads=Appraise in backend.answers,
         causal={Complete, LogProb} <= backend.answers,
     )
@@ -249,6 +249,20 @@ def _evaluator(evaluator: Backend | str, model: LanguageModel, prompt: Prompt) -
     inner = model.model if isinstance(model, Grammar) else model
     apart = isinstance(prompt, str) and prompt and not prompt[-1].isspace()
     return build(evaluator, model=inner, pair="{query} {answer}" if apart else "{query}{answer}")
+
+
+def _masked_codec(masked: Any) -> MaskedCodec:
+    return MaskedCodec(masked.codec, masked.mask_token, masked.mask_text, tuple(masked.special))
+
+
+def _row(model: LanguageModel, prompt: Prompt, *, blanks: bool) -> list[int]:
+    """The prompt's tokens; none where it holds blanks that this model has no tokens for."""
+    try:
+        return model.codec.encode(prompt)
+    except InputError:
+        if blanks:
+            return []
+        raise
 
 
 def _said(prompt: Prompt) -> str:

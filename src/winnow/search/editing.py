@@ -109,8 +109,7 @@ def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -
     num = settings["population"]
     if num < 1:
         raise InputError(f"a population of {num} is none", where="population", remedy="at least 1")
-    mask_text = _mask_text(masked)
-    prompt = problem.prompt.replace(BLANK, mask_text)
+    prompt = problem.prompt.replace(BLANK, masked.mask_text)
     row = masked.codec.encode(prompt)
     if masked.mask_token in row:
         text = Text(tuple(row), tuple(token != masked.mask_token for token in row))
@@ -133,14 +132,6 @@ def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -
             remedy=f"another prompt, or {BLANK} where something is to be filled in",
         )
     return texts
-
-
-def _mask_text(masked: MaskedCodec) -> str:
-    """How the mask is written in a text."""
-    for text in ("[MASK]", "<mask>", "<|mask|>", "_"):
-        if masked.mask_token in masked.codec.encode(text):
-            return text
-    return BLANK
 
 
 def _fixed(prompt: str, whole: str, masked: MaskedCodec, keep: Sequence[str]) -> Text:

@@ -22,6 +22,7 @@ class MaskedCodec(NamedTuple):
 
     codec: Codec
     mask_token: int
+    mask_text: str
     special: tuple[int, ...]  # tokens that are no part of a text
 
 

@@ -1,0 +1,191 @@
+"""``winnow.search`` from Python: what it returns, what it says when it is stopped, and what it asks of heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import winnow as wn
+from winnow.evaluators.verifier import Verifier, matches
+from winnow.models.masked_tabular import tabular_masked
+from winnow.models.tabular import Tabular
+from winnow.ports.program import Limits, Note, Program
+from winnow.ports.requests import Appraisals, Appraise, Cost, Request
+from winnow.search.beam import beam
+from winnow.search.call import BUILT_IN, SearchStopped, named, settings_of
+from winnow.search.found import Found
+from winnow.search.problem import Problem
+from winnow.search.result import Result
+from winnow.values.errors import CapabilityError, InputError, LimitReached
+from winnow.values.random import Key
+
+MODEL = Tabular.random("abc", order=1, key=Key(4))
+
+
+def search(*args: Any, **kwargs: Any) -> Result:
+    found = wn.search(*args, **kwargs)
+    assert isinstance(found, Result)
+    return found
+
+
+@pytest.mark.parametrize("name", ["beam", "smc", "mcts", "best-of-n"])
+def test_log_probabilities_are_the_models_own(name: str) -> None:
+    evaluator = matches("b") if name == "best-of-n" else None
+    settings = {"width": 4} if name == "beam" else {}
+    found = search(MODEL, "ab", name, evaluator=evaluator, depth=4, **settings)
+    texts = MODEL.enumerate_texts(4, "ab")
+    truth = dict(zip(zip(texts.text, texts.ended, strict=True), texts.logprob, strict=True))
+    for text, ended, logprob in zip(found.texts, found.finished, found.logprob, strict=True):
+        assert logprob == pytest.approx(truth[text, bool(ended)], abs=1e-12)
+    assert len(found) == len(found.log_weight) == len(found.members)
+    assert found.cost.calls > 0
+    assert found.text == found.record()["best"]
+    assert found.stop == ""
+
+
+def test_the_same_seed_gives_the_same_and_another_does_not() -> None:
+    one, again, other = (search(MODEL, "a", "smc", particles=40, depth=6, seed=seed) for seed in (1, 1, 2))
+    assert one.record() == again.record()
+    assert one.texts != other.texts
+
+
+def test_smc_weights_its_evaluators_texts() -> None:
+    found = search(MODEL, "a", "smc", particles=400, depth=3, evaluator=matches("b"), inverse_temperature=3.0)
+    texts = MODEL.enumerate_texts(3, "a")
+    factor = np.exp(3.0 * np.array(["b" in text for text in texts.text]))
+    total = float((np.exp(texts.logprob) * factor).sum())
+    assert found.log_evidence == pytest.approx(np.log(total), abs=0.25)
+    weight = np.exp(found.log_weight - found.log_weight.max())
+    share = float(weight @ np.array(["b" in text for text in found.texts]) / weight.sum())
+    truth = float((np.exp(texts.logprob) * factor)[[i for i, t in enumerate(texts.text) if "b" in t]].sum() / total)
+    assert share == pytest.approx(truth, abs=4 * np.sqrt(truth * (1 - truth) / 400))
+
+
+def test_a_limit_gives_what_was_found_and_before_that_is_an_error() -> None:
+    found = search(MODEL, "a", "smc", particles=30, depth=9, limits=Limits(max_requests=3))
+    assert "--max-requests 3" in found.stop
+    assert max(found.num_tokens) == 3
+    assert len(found) == 30
+    with pytest.raises(LimitReached):
+        search(MODEL, "a", "beam", width=2, depth=9, limits=Limits(max_requests=0))
+
+
+class Watcher:
+    def __init__(self, stop_at: int) -> None:
+        self.stop_at, self.kinds = stop_at, list[str]()
+
+    def on_note(self, note: Note) -> None:
+        self.kinds.append(note.kind)
+        if len(self.kinds) == self.stop_at:
+            raise KeyboardInterrupt
+
+    def on_reply(self, done: int, asked: int, cost: Cost) -> None:
+        """Not needed."""
+
+
+def test_control_c_gives_the_best_so_far() -> None:
+    watcher = Watcher(3)
+    found = search(MODEL, "a", "smc", particles=6, depth=9, observer=watcher)
+    assert found.stop == "interrupted"
+    assert set(found.num_tokens.tolist()) <= {1, 2, 3}
+    assert len(found) == 6
+
+
+def test_what_breaks_on_the_way_carries_what_was_found() -> None:
+    asked: list[str] = []
+
+    def check(query: str, answer: str) -> float:
+        asked.append(answer)
+        if len(asked) > 6:
+            raise RuntimeError("no more")
+        return 0.5
+
+    evaluator = Verifier("fragile", check, identity="fragile")
+    with pytest.raises(SearchStopped, match="no more") as stopped:
+        search(
+            Tabular.random("abcdefgh", order=2),
+            "a",
+            "mcts",
+            depth=9,
+            simulations=4,
+            batch=2,
+            evaluator=evaluator,
+            value="evaluator",
+        )
+    assert stopped.value.exit_code == 2
+    assert len(stopped.value.partial) > 0
+
+
+class Heads:
+    """Says that a text with a b in it is good, and that one with two is done."""
+
+    identity = "heads"
+    answers: frozenset[type[Request[Any]]] = frozenset({Appraise})
+
+    def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
+        for index, request in enumerate(requests):
+            assert isinstance(request, Appraise)
+            many = np.array([row.tolist()[1:].count(1) for row in request.rows])
+            yield index, Appraisals(value=many / (1 + many), done=(many >= 2).astype(float), cost=Cost(len(many), 0, 0))
+
+
+def test_heads_value_texts_and_say_when_they_are_done() -> None:
+    class Both:
+        """A model with heads."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(MODEL, name)
+
+        @property
+        def answers(self) -> frozenset[type[Request[Any]]]:
+            return MODEL.answers | {Appraise}
+
+        def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
+            for index, request in enumerate(requests):
+                backend: Any = Heads() if isinstance(request, Appraise) else MODEL
+                for _, reply in backend.answer([request]):
+                    yield index, reply
+
+    found = search(Both(), "a", "mcts", depth=8, simulations=60, width=4, value="heads")
+    assert found.text.count("b") == 2
+    assert found.text.endswith("b")
+    assert found.finished[found.best]
+
+
+def test_a_program_of_ones_own_and_its_settings() -> None:
+    def mine(problem: Problem, *, width: int = 2) -> Program[Found]:
+        return (yield from beam(problem.tree, 0, width=width, depth=3, end_tokens=problem.end_tokens))
+
+    assert len(search(MODEL, "a", mine, width=3)) == 3
+    with pytest.raises(InputError, match=r"mine has no setting 'widht'.*did you mean 'width'"):
+        search(MODEL, "a", mine, widht=3)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_setting_has_a_default_and_is_explained(name: str) -> None:
+    about = named(name).__doc__ or ""
+    for setting, parameter in settings_of(named(name)).items():
+        assert parameter.default is not parameter.empty, setting
+        assert f"    {setting} : " in about, setting
+
+
+def test_blanks_are_filled_in_and_the_words_around_them_stay() -> None:
+    masked = tabular_masked("abc", length=4)
+    whole = search(MODEL, "a_c_", "evolve", masked=masked, population=6, rounds=4, fitness="likelihood")
+    assert all(text[0] == "a" and text[2] == "c" and len(text) == 4 for text in whole.texts)
+    assert np.isfinite(whole.logprob).all()
+    assert min(whole.lineage.parent) < 6  # the first six were filled in from nothing
+    with pytest.raises(CapabilityError, match="edits with a masked model"):
+        search(MODEL, "a_c_", "evolve")
+
+
+def test_the_package_is_a_package_too() -> None:
+    import winnow.search
+    from winnow.search.mcts import mcts
+
+    assert callable(winnow.search)
+    assert winnow.search.__path__
+    assert mcts.__module__ == "winnow.search.mcts"
