@@ -144,7 +144,7 @@ def search(
     problem = Problem(
         prompt=prompt,
         query=_said(prompt) if query is None else query,
-        tree=Tree([_row(model, prompt, blanks=masked is not None)]),
+        tree=Tree([_row(model, prompt, blanks=masked is not None or chosen is programs.evolve)]),
         codec=model.codec,
         key=Key(seed).child("search"),
         context_length=model.context_length,
