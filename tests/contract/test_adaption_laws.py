@@ -27,7 +27,9 @@ PROGRAMS: dict[str, Callable[[], Program[Any]]] = {
     "iterate": lambda: iterate(TASK, key=Key(1), gold=GOLD, num_labels=10),
     "loop with its response curve": lambda: loop(replace(TASK, abstentions=(), rounds=1), seed=1, response=True),
     "measure_response": lambda: measure_response(TASK, QUERIES, GOLD, key=Key(2)),
-    "rivals": lambda: rivals(TASK, QUERIES, GOLD, tokens=9000, header="By a careful author.\n", key=Key(3)),
+    "rivals": lambda: rivals(
+        TASK, QUERIES, GOLD, accepted=[], tokens=9000, header="By a careful author.\n", key=Key(3)
+    ),
 }
 
 

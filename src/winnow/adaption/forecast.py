@@ -4,9 +4,10 @@
                    response curve:  g(B(p))
     free running   the same from round 0 on, never corrected by a measurement
 
-Acceptance and curve are measured together on the held-out queries (response.py); what that leaves open is drawn by
-resampling whole queries, since one query's answers at different points of the curve err together. The predictive interval
-adds the chance in who is accepted, who stands in which context, and what is answered.
+Acceptance is that of answers written in contexts like this round's: a wrong answer that a good context could not prevent is
+harder to tell from a right one. Acceptance and curve are measured together on the held-out queries (response.py); what that
+leaves open is drawn by resampling whole queries, since one query's answers at different points of the curve err together.
+The predictive interval adds the chance in who is accepted, who stands in which context, and what is answered.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from winnow.adaption.labels import KINDS, RIGHT, WRONG, acceptance
+from winnow.adaption.labels import KINDS, RIGHT
 from winnow.adaption.response import Response
 from winnow.adaption.selection import survival
 from winnow.adaption.task import Task
 from winnow.dynamics.prediction import predictive_draws
-from winnow.dynamics.recurrence import free_running
+from winnow.dynamics.recurrence import accepted_share, select
 from winnow.dynamics.response import ResponseCurve, ResponseMeasurement
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
+
+NEARBY = 0.15  # distance between compositions at which a measured point still counts for another
 
 
 class Forecast:
@@ -38,25 +41,45 @@ class Forecast:
 
     def __init__(self, task: Task, response: Response, *, key: Key, num_draws: int = 200) -> None:
         self.task, self.key = task, key
-        self.num_kinds = 3 if task.abstentions else 2
-        self.context = response.context[:, : self.num_kinds]
+        num_kinds = 3 if task.abstentions else 2
+        self.context = response.context[:, :num_kinds]
+        num_points, num_queries = len(self.context), response.kind.shape[1]
         keep = survival(task, response.score.ravel(), np.arange(response.score.size)).reshape(response.score.shape)
-        num_queries = response.kind.shape[1]
-        self.smoothing: float | None = None  # chosen once, on all there is
-        self.acceptance, self.curve = self._fit(response.kind, keep)
-        self.smoothing = self.curve.smoothing
-        picks = (uniforms(key, "queries", np.arange(num_draws), num_queries) * num_queries).astype(np.int64)
-        fits = [self._fit(response.kind[:, pick], keep[:, pick]) for pick in picks]
-        self.acceptances = np.array([fit[0] for fit in fits])
-        self.curves = [fit[1] for fit in fits]
+        drawn = (uniforms(key, "queries", np.arange(num_draws), num_queries) * num_queries).astype(np.int64)
+        # replicate 0 is the measurement itself
+        times = np.stack([np.ones(num_queries), *(np.bincount(pick, minlength=num_queries) for pick in drawn)])
+        is_kind = (response.kind[..., None] == np.arange(num_kinds)).astype(np.float64)  # [S + G, Q, K]
+        starts = len(response.kind) - num_points
+        self.number, self.kept = (
+            np.concatenate([table[:, :starts].sum(axis=1, keepdims=True), table[:, starts:]], axis=1)
+            for table in (
+                np.einsum("bq,pqk->bpk", times, is_kind),
+                np.einsum("bq,pqk->bpk", times, is_kind * keep[..., None]),
+            )
+        )  # each [1 + B, 1 + G, K], entry 0 of the middle axis without examples
+        self.curve = self._fit(self.number[0], None)
+        self.curves = [self._fit(number, self.curve.smoothing) for number in self.number[1:]]
 
-    def _fit(self, kind: IntArray, keep: FloatArray) -> tuple[FloatArray, ResponseCurve]:
-        """Acceptance of each kind ``[K]`` and the curve, from kinds and survival ``[S + G, Q]``."""
-        rates = acceptance(kind.ravel(), keep.ravel())[: self.num_kinds]
-        rates = np.where(np.isnan(rates), np.nan_to_num(rates[WRONG], nan=0.5), rates)
-        counts = np.array([np.bincount(row, minlength=3)[: self.num_kinds] for row in kind[-len(self.context) :]])
-        measurement = ResponseMeasurement(context=self.context, answers=counts)
-        return np.clip(rates, 1e-9, 1.0), ResponseCurve.fit(measurement, smoothing=self.smoothing)
+    def _fit(self, number: FloatArray, smoothing: float | None) -> ResponseCurve:
+        answers = np.rint(number[1:]).astype(np.int64)
+        return ResponseCurve.fit(ResponseMeasurement(context=self.context, answers=answers), smoothing=smoothing)
+
+    def acceptance(self, buffer: FloatArray | None) -> FloatArray:
+        """Acceptance of each kind ``[1 + B, K]`` among answers in contexts from a buffer of this composition ``[K]``.
+
+        None stands for no examples. A kind that was not written nearby is taken from all points, one that never was is as
+        likely accepted as not.
+        """
+        if buffer is None:
+            near = np.r_[1.0, np.zeros(len(self.context))]
+        else:
+            distance = np.linalg.norm(self.context / self.context[0].sum() - buffer, axis=1)
+            near = np.r_[0.0, np.exp(-0.5 * (distance / NEARBY) ** 2)]
+        rates = np.full((len(self.number), self.context.shape[1]), 0.5)
+        for weight in (np.ones_like(near), near):
+            number, kept = np.einsum("p,bpk->bk", weight, self.number), np.einsum("p,bpk->bk", weight, self.kept)
+            rates = np.where(number > 1e-3, kept / np.maximum(number, 1e-3), rates)
+        return np.asarray(np.clip(rates, 1e-9, 1.0), np.float64)
 
     def after(
         self, number: int, rounds: Sequence[int], kind: IntArray, accepted: Sequence[bool], num_queries: int
@@ -72,24 +95,21 @@ class Forecast:
             return None
         born, fate = np.asarray(rounds), np.asarray(accepted)
         last = self._counts(kind, born == number - 1)
+        earlier = self._counts(kind, (born < number - 1) & fate)
         appended = self.task.buffer == "appended"
+        before = earlier if appended else self._counts(kind, (born == number - 2) & fate)
         draws = predictive_draws(
             last,
-            self.acceptances,
+            self.acceptance(before / before.sum() if number > 1 else None)[1:],
             self.curves,
             num_queries=num_queries,
             key=self.key.child("one step", number),
-            held=self._counts(kind, (born < number - 1) & fate) if appended else None,
+            held=earlier if appended else None,
             num_contexts=1 if self.task.draw == "shared" else None,
         )
         error = 1.0 - draws[:, RIGHT]
-        line = free_running(
-            self._counts(kind, born == 0) / max(int((born == 0).sum()), 1),
-            self.acceptance,
-            self.curve,
-            num_rounds=number,
-            buffer="appended" if appended else "replaced",
-        )[-1]
+        start = self._counts(kind, born == 0)
+        line = self.free_running(start / start.sum(), number)[-1]
         return {
             "one_step": {
                 "error": float(error.mean()),
@@ -102,5 +122,20 @@ class Forecast:
             },
         }
 
+    def free_running(self, start: FloatArray, num_rounds: int) -> FloatArray:
+        """Expected composition of every round's answers from round 0's alone: ``[num_rounds + 1, K]``.
+
+        As ``dynamics.recurrence.free_running``, with the acceptance of each round's own contexts.
+        """
+        path, buffer = [np.asarray(start, np.float64)], None
+        held = np.zeros_like(path[0])
+        for _ in range(num_rounds):
+            rates = self.acceptance(buffer)[0]
+            new = accepted_share(path[-1], rates) * select(path[-1], rates)
+            held = held + new if self.task.buffer == "appended" else new
+            buffer = held / held.sum()
+            path.append(self.curve(buffer))
+        return np.array(path)
+
     def _counts(self, kind: IntArray, who: NDArray[np.bool_]) -> IntArray:
-        return np.bincount(kind[who], minlength=3)[: self.num_kinds].astype(np.int64)
+        return np.bincount(kind[who], minlength=3)[: self.context.shape[1]].astype(np.int64)

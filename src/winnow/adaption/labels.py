@@ -56,7 +56,7 @@ def kinds_of(items: Sequence[Item], gold: Mapping[str, str], match: str, abstent
 def composition(kind: IntArray, weight: FloatArray | None = None) -> FloatArray:
     """Shares of the three kinds: ``[3]``; zeros when there is nothing."""
     counts = np.bincount(kind, weight, minlength=3).astype(np.float64)
-    return counts / max(counts.sum(), 1e-300)
+    return np.asarray(counts / max(counts.sum(), 1e-300), np.float64)
 
 
 def acceptance(kind: IntArray, keep: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from winnow.adaption.asking import evaluate, write_answers
+from winnow.adaption.buffer import Answer, Buffer
 from winnow.adaption.labels import RIGHT, Share, kinds_of
 from winnow.adaption.task import Task
 from winnow.evaluators.verifier import normalise
@@ -22,6 +23,8 @@ from winnow.ports.requests import Item
 from winnow.values.logspace import FloatArray
 from winnow.values.random import Key
 
+BY_HAND = "hand-written header"
+LOOP = "the loop's context, greedy"
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0)
 
 
@@ -30,23 +33,30 @@ def rivals(
     queries: Sequence[str],
     gold: Mapping[str, str],
     *,
+    accepted: Sequence[Answer],
     tokens: int,
     header: str | None,
     key: Key,
     chat: bool = False,
     most: int = 64,
 ) -> Program[list[dict[str, Any]]]:
-    """Run every rival on ``queries`` within ``tokens`` each.
+    """Answer ``queries`` with what the loop made, and with every rival within the same tokens.
+
+    The loop's own line uses its last survivors as examples, drawn anew for each query, at temperature 0: rivals may choose
+    their temperature, so the loop's user may too. What the loop spent and what its line costs together is every rival's
+    budget.
 
     Parameters
     ----------
+    accepted : the answers in the loop's buffer at its end.
     tokens : what the loop spent, prompt and new tokens together.
     header : the best hand-written prompt, or None when there is none to try.
     most : largest number of samples a query, whatever the budget allows.
 
     Returns
     -------
-    One record a rival, each also yielded as a note: {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
+    One record each, the loop's first, each also yielded as a note:
+    {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
     """
 
     def record(name: str, items: Sequence[Item], samples: int, spent: int, note: str = "") -> dict[str, Any]:
@@ -67,6 +77,14 @@ def rivals(
     def add(row: dict[str, Any]) -> Note:
         results.append(row)
         return Note(kind="rival", info=row)
+
+    buffer = Buffer(appended=True)
+    buffer.fill(accepted)
+    drawn = buffer.draw(queries, task.examples, key.child("contexts"), shared=False)
+    contexts = [[one.item for one in context] for context in drawn]
+    items, reply = yield from write_answers(task, contexts, queries, key.child("adapted"), chat=chat, temperature=0.0)
+    tokens += reply.cost.prompt_tokens + reply.cost.new_tokens
+    yield add(record(LOOP, items, 1, tokens, "the loop's tokens and these"))
 
     items, spent = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
     yield add(record("greedy", items, 1, spent))
@@ -91,7 +109,7 @@ def rivals(
     yield add(record("best of n, self-evaluated", best, samples, spent + cost))
     if header is not None:
         items, spent = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
-        yield add(record("hand-written header", items, 1, spent, repr(header.strip())))
+        yield add(record(BY_HAND, items, 1, spent, repr(header.strip())))
     return results
 
 
