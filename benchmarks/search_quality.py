@@ -124,8 +124,8 @@ def contestants(width: int, depth: int) -> dict[str, Method]:
         f"smc {width}, power 4, temperature .25": named(
             "smc", particles=width, depth=depth, power=4.0, temperature=0.25
         ),
-        f"mcts {width}, likelihood": named(
-            "mcts", simulations=width, batch=4, width=width, depth=depth, value="likelihood"
+        f"mcts {width + 3}, likelihood": named(
+            "mcts", simulations=width + 3, batch=4, width=width, depth=depth, value="likelihood"
         ),
     }
 
@@ -228,26 +228,25 @@ def closed(num: int) -> None:
         table(f"bundled, {title}, at most 6 tokens, {num} prompts a seed", rows)
 
 
-def gladness(query: str, answer: str) -> float:
-    """The share of glad deeds among a tale's deeds; half where there are none."""
-    words = re.findall(r"\w+", answer)
-    glad, sad = sum(word in GLAD for word in words), sum(word in SAD for word in words)
-    return glad / (glad + sad) if glad + sad else 0.5
+def alternating(query: str, answer: str) -> float:
+    """The share of a tale's four deeds that are in the order glad, sad, glad, sad; the model writes mostly one mood."""
+    deeds = [word in GLAD for word in re.findall(r"\w+", answer) if word in GLAD | SAD][:4]
+    return sum(deed == (place % 2 == 0) for place, deed in enumerate(deeds)) / 4
 
 
 def scored(num: int) -> None:
-    """Tales: the gladness each search finds, and how probable what it finds is."""
-    glad = Verifier("gladness", gladness, identity="gladness")
+    """Tales that should alternate in mood, which the model seldom writes: the score found, and how probable it is."""
+    judge = Verifier("alternating", alternating, identity="alternating")
     depth, tales = 30, [f"Once there was {name} who" for name in PEOPLE]
 
     def beam_then_pick(model: LanguageModel, prompt: str, seed: int) -> Result:
         found = search(model, prompt, "beam", width=8, depth=depth)
-        return preferred(found, np.array([gladness("", text) for text in found.texts]))
+        return preferred(found, np.array([alternating("", text) for text in found.texts]))
 
     def with_score(name: str, **settings: Any) -> Method:
         def method(model: LanguageModel, prompt: str, seed: int) -> Result:
-            found = search(model, prompt, name, seed=seed, depth=depth, evaluator=glad, **settings)
-            return preferred(found, np.array([gladness("", text) for text in found.texts]))
+            found = search(model, prompt, name, seed=seed, depth=depth, evaluator=judge, **settings)
+            return preferred(found, np.array([alternating("", text) for text in found.texts]))
 
         return method
 
@@ -258,17 +257,18 @@ def scored(num: int) -> None:
         "beam 8, then the best": beam_then_pick,
         "smc 8, reward": with_score("smc", particles=8, inverse_temperature=8.0),
         "smc 8, reward and twist": with_score("smc", particles=8, inverse_temperature=8.0, twist=True),
-        "mcts 8, score of what is written": with_score("mcts", simulations=8, batch=4, width=8, value="evaluator"),
+        "mcts 13, score of what is written": with_score("mcts", simulations=13, batch=4, width=16, value="evaluator"),
+        "mcts 64, the same (more cost)": with_score("mcts", simulations=64, batch=8, width=16, value="evaluator"),
         "mcts 2, rollouts": with_score("mcts", simulations=2, batch=2, width=8, value="rollout"),
     }
     rows = contest(
         wn.load("bundled"),
         methods,
         lambda seed: part(tales, seed, num),
-        gladness=lambda found, prompt: gladness("", found.text),
+        score=lambda found, prompt: alternating("", found.text),
         **LOGPROB,
     )
-    table(f"bundled, tales scored by their share of glad deeds, {num} prompts a seed", rows)
+    table(f"bundled, tales scored by how their moods alternate, {num} prompts a seed", rows)
 
 
 def power(num: int) -> None:
