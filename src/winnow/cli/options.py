@@ -64,6 +64,7 @@ def take_limits(options: dict[str, Any], model: str | None) -> Limits:
 def warnings_in_a_line() -> Iterator[None]:
     """Within, a warning is one line on standard error."""
     with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *rest: click.echo(f"winnow: warning: {message}", err=True)
         yield
 
