@@ -30,7 +30,7 @@ from scipy import stats
 import winnow as wn
 from winnow.evaluators.verifier import Verifier
 from winnow.ports.program import ask, run
-from winnow.ports.requests import Complete, LanguageModel, LogProb
+from winnow.ports.requests import LanguageModel, LogProb
 from winnow.search.call import search
 from winnow.search.result import Result
 from winnow.values.random import Key, choose, permutation
@@ -151,7 +151,7 @@ def contest(
     The last column is the first measure's difference from best-of-n on the same prompts, seed by seed.
     """
     rows, first, found_by = [], next(iter(measures)), dict[str, list[float]]()
-    baseline = next((name for name in methods if name.startswith("best of")), None)
+    baseline = next((name for name in methods if name.startswith(("best of", "temperature 0.25"))), None)
     for name, method in methods.items():
         seeds: dict[str, list[float]] = {}
         for seed in SEEDS:
@@ -317,15 +317,13 @@ def human(num: int) -> None:
         here: dict[str, list[np.ndarray]] = {name: [] for name in curves}
         for start in starts[seed * num : (seed + 1) * num].tolist():
             prompt, rest = held[start : start + head], held[start + head : start + head + depth]
-            native = search(model, prompt, "beam", width=8, depth=depth).native
-            here["beam 8"].append(native.tree.logprob[native.tree.path(int(native.nodes[0]))])
-            request = Complete(prompts=(prompt,), slots=np.array([start]), key=Key(seed), max_tokens=depth)
-            written = run(ask(request), model).text[0]
-            for name, continuation in (("human", rest), ("sampled", written)):
-                pieces = tuple(continuation[: place + 1] for place in range(len(continuation)))
-                if pieces:
-                    total = run(ask(LogProb(prompts=(prompt,), continuations=(pieces,))), model).logprob[0]
-                    here[name].append(np.diff(np.concatenate([[0.0], total])))
+            for name, settings in (("beam 8", dict[str, Any](width=8)), ("sampled", dict[str, Any](particles=1))):
+                program = "beam" if name == "beam 8" else "smc"
+                native = search(model, prompt, program, seed=start, depth=depth, **settings).native
+                here[name].append(native.tree.logprob[native.tree.path(int(native.nodes[0]))])
+            pieces = tuple(rest[: place + 1] for place in range(len(rest)))
+            total = run(ask(LogProb(prompts=(prompt,), continuations=(pieces,))), model).logprob[0]
+            here["human"].append(np.diff(np.concatenate([[0.0], total])))
         for name, rows in here.items():
             means[name].append(float(np.mean(np.concatenate(rows))))
             curves[name] += rows
