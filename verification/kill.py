@@ -70,9 +70,9 @@ class Slow:
                 yield index, reply
 
 
-def run_once(store: Path, log: Path, **settings: Any) -> Any:
-    """A run of six rounds on a tabular model, kept in ``store``."""
-    model = Slow(Tabular.random("abcd=\n", order=2, key=Key(3)), log)
+def run_once(store: Path, log: Path, *, seconds: float = 0.002, **settings: Any) -> Any:
+    """A run of six rounds on a tabular model that takes ``seconds`` a request, kept in ``store``."""
+    model = Slow(Tabular.random("abcd=\n", order=2, key=Key(3)), log, seconds)
     check = Verifier("many a", lambda query, answer: answer.count("a") / max(1, len(answer)), identity="many a")
     task = Task(
         queries=QUERIES,

@@ -18,6 +18,7 @@ from winnow.ports.chunks import in_chunks
 from winnow.ports.program import Limits, Note, Observer, run
 from winnow.ports.requests import Backend, Complete, Cost, Evaluate, LanguageModel, LogProb, Router
 from winnow.result import Run
+from winnow.runs.reading import find
 from winnow.runs.record import Recorder
 from winnow.runs.session import Session, relative
 from winnow.runs.settings import Settings, changed, source_of
@@ -111,7 +112,7 @@ def ended(session: Session, result: Run) -> Iterator[None]:
     except KeyboardInterrupt:
         session.end("interrupted", f"interrupted after {session.num_asked} requests")
         raise Interrupted(
-            f"interrupted; {session.num_asked + session.num_replayed} answered requests are kept; "
+            f"interrupted; {find(session.store, session.id).num_requests} answered requests are kept; "
             f"go on with: winnow resume {session.id}"
         ) from None
     except BaseException as error:

@@ -37,7 +37,7 @@ def test_one_works_and_the_other_says_who(tmp_path: Path) -> None:
     store, log = tmp_path / "store.db", tmp_path / "log"
     child = os.fork()
     if child == 0:
-        run_once(store, log)
+        run_once(store, log, seconds=60.0)  # at work on its first request, and not within a write, until it is killed
         os._exit(0)
     try:
         wait_for("the first request", lambda: asked(log))
@@ -54,9 +54,8 @@ def test_one_works_and_the_other_says_who(tmp_path: Path) -> None:
         os.kill(child, signal.SIGSTOP)  # silent, but there
         with pytest.raises(InputError, match=f"process {child}"):
             run_once(store, tmp_path / "other log")
-        os.kill(child, signal.SIGCONT)
-        os.kill(child, signal.SIGKILL)
     finally:
+        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     with Store(store) as open_store:
         assert find(open_store, "last").status == "killed"
