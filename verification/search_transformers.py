@@ -26,7 +26,7 @@ from winnow.values.tree import Tree
 
 MODES = (("never", 0.0, "proven"), (True, 0.0, "first"), (False, 1.0, "estimated"))
 WIDTHS = (1, 2, 4, 8, 16)
-DEPTH, TIE = 10, 1e-4
+DEPTH, TIE, STEP = 10, 1e-4, 20
 
 
 class Tally(NamedTuple):
@@ -152,9 +152,12 @@ def main() -> None:
             path = str(resources.files("winnow") / "data" / "bundled")
         prompts = prompts_of(model, arguments.prompts)
         end = frequent_token(model, prompts)
-        tally = compare(model, reference(path), prompts, end)
-        record = {"model": name, "prompts": len(prompts), "end": end, **tally._asdict()}
-        print(json.dumps(record | {"seconds": round(time.monotonic() - began)}), flush=True)
+        rival, tally = reference(path), Tally(0, 0, 0, 0, 0, 0)
+        for start in range(0, len(prompts), STEP):
+            part = prompts[start : start + STEP]
+            tally = Tally(*(a + b for a, b in zip(tally, compare(model, rival, part, end), strict=True)))
+            record = {"model": name, "prompts": start + len(part), "end": end, **tally._asdict()}
+            print(json.dumps(record | {"seconds": round(time.monotonic() - began)}), flush=True)
 
 
 if __name__ == "__main__":
