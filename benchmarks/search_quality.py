@@ -28,6 +28,7 @@ import numpy as np
 from scipy import stats
 
 import winnow as wn
+from benchmarks.curves import draw_curves
 from winnow.evaluators.verifier import Verifier
 from winnow.ports.program import ask, run
 from winnow.ports.requests import LanguageModel, LogProb
@@ -222,7 +223,14 @@ def closed(num: int) -> None:
     def correct(found: Result, prompt: str) -> float:
         return float(found.text.strip().rstrip(".") == right[prompt])
 
-    for title, prompts in (("rhymes", [row["prompt"] for row in rhymes]), ("facts", asked)):
+    couplets = _items("articles.jsonl")
+    right |= {row["prompt"]: f"{row['article']}{row['noun']}".strip() for row in couplets}
+    tasks = {
+        "couplets": [row["prompt"] for row in couplets],
+        "rhymes": [row["prompt"] for row in rhymes],
+        "facts": asked,
+    }
+    for title, prompts in tasks.items():
         asked_by = partial(part, prompts, num=num)
         rows = contest(model, contestants(8, 6), asked_by, right=correct, **LOGPROB)
         table(f"bundled, {title}, at most 6 tokens, {num} prompts a seed", rows)
@@ -334,10 +342,13 @@ def human(num: int) -> None:
     ]  # fmt: skip
     table(f"shakespeare_byte2M, held-out text, {num} places a seed, {depth} bytes", rows_)
     by_place = {
-        name: [round(float(np.mean([row[at] for row in rows if len(row) > at])), 3) for at in range(0, depth, 8)]
+        name: [float(np.mean([np.exp(row[at]) for row in rows if len(row) > at])) for at in range(depth)]
         for name, rows in curves.items()
     }
-    print(json.dumps({"mean log-probability at bytes 0, 8, ..": by_place}))
+    out = Path(__file__).parents[1] / "docs" / "figures" / "human_and_beam.svg"
+    title = f"Probability the model gives each byte, mean over {num * len(SEEDS)} places"
+    draw_curves(out, by_place, title=title, x=f"bytes after the prompt, 0 to {depth - 1}")
+    print(f"drawn: {out}")
 
 
 def _items(name: str) -> list[dict[str, Any]]:
