@@ -94,14 +94,17 @@ def _loop(settings: Settings, backend: Backend, result: Run, limits: Limits | No
 
 def greeting(store: Store, session: Session) -> str:
     """How a run stands when work on it begins, in words."""
+    if session.before is None:
+        known = relative(store, session.settings, session.id)
+        return "begins" + (f"; {known}" if known else "") + f"; kept in {store.name}"
     if session.before == "done":
-        return "finished before, so it is replayed from the store and asks nothing new (--fresh begins anew)"
-    if session.took_over is not None:
-        return f"goes on; process {session.took_over.pid}, which worked on it, is gone"
-    if session.before is not None:
-        return f"goes on from the store ({session.before})"
-    known = relative(store, session.settings, session.id)
-    return "begins" + (f"; {known}" if known else "") + f"; kept in {store.name}"
+        words = "finished before, so it is replayed from the store and asks nothing new (--fresh begins anew)"
+    elif session.took_over is not None:
+        words = f"goes on; process {session.took_over.pid}, which worked on it, is gone"
+    else:
+        words = f"goes on from the store ({session.before})"
+    found = session.changes(since=session.number - 1)
+    return words + (f"; since then changed: {', '.join(found)}; all numbers are computed anew" if found else "")
 
 
 @contextmanager

@@ -116,6 +116,17 @@ def test_changed_weights_code_and_input_are_noticed_at_the_first_request_that_di
     assert winnow("resume", before.id).code == 0
 
 
+def test_code_that_changed_nothing_asked_is_named_when_a_run_goes_on(
+    place: Path, winnow: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    winnow(*ADAPT)
+    assert "since then changed" not in winnow(*ADAPT).err
+    monkeypatch.setattr("winnow.runs.provenance.source_hash", lambda: "f" * 16)
+    said = winnow(*ADAPT)
+    assert said.code == 0
+    assert re.search(r"since then changed: source [0-9a-f]{16} -> f{16}; all numbers are computed anew", said.err)
+
+
 def test_show(place: Path, winnow: Command) -> None:
     winnow(*ADAPT)
     page = winnow("show", "last").out

@@ -23,8 +23,8 @@ from winnow.runs.store import Store
 class Session:
     """Work on the run that ``settings`` name, which is made unless the store has it.
 
-    Attributes: ``id`` of the run; ``before``, how it stood (None for a new one); ``took_over``, the dead process whose lock
-    was taken; ``recorder``, the observer that writes the ledger.
+    Attributes: ``id`` of the run; ``number`` of the session; ``before``, how the run stood (None for a new one);
+    ``took_over``, the dead process whose lock was taken; ``recorder``, the observer that writes the ledger.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Session:
             if row is None:
                 self._make(connection, source, derived)
         self.lock = Lock(store, self.id)
-        self._number = self._begin(source)
+        self.number = self._begin(source)
         evaluator = self.settings.evaluator
         self.recorder = Recorder(store, self.id, self.settings.task, evaluator, check=self.lock.check)
         self._journal: Journal | None = None
@@ -101,7 +101,7 @@ class Session:
                 connection.execute(sa.update(runs).where(runs.c.id == self.id).values(status=status, message=message))
                 connection.execute(
                     sa.update(sessions)
-                    .where(sessions.c.run == self.id, sessions.c.number == self._number)
+                    .where(sessions.c.run == self.id, sessions.c.number == self.number)
                     .values(ended=time.time(), outcome=status, asked=self.num_asked, replayed=self.num_replayed)
                 )
         finally:
@@ -144,12 +144,16 @@ class Session:
             raise
         return number
 
+    def changes(self, *, since: int) -> list[str]:
+        """What changed since another session of the run, by its number: code, machine, libraries, files of the model."""
+        there = sa.select(sessions.c.provenance).where(sessions.c.run == self.id, sessions.c.number == since)
+        with self.store.read() as connection:
+            before = connection.execute(there).scalar()
+        return [] if before is None else differences(json.loads(before), self._provenance)
+
     def _what_changed(self) -> str:
         """What is known to have changed since the run began, to stand behind a mismatch."""
-        first = sa.select(sessions.c.provenance).where(sessions.c.run == self.id).order_by(sessions.c.number).limit(1)
-        with self.store.read() as connection:
-            before = json.loads(connection.execute(first).scalar_one())
-        found = differences(before, self._provenance)
+        found = self.changes(since=1)
         return (
             f"; since the run began: {', '.join(found)}"
             if found
