@@ -7,6 +7,7 @@
              moves answers
     world    longer rows, every domain and authors of every reliability, full rate: until both hold there too
     cool     the same in rows of full length, rate falling as a cosine
+    polish   once more from .6 of the rate, mostly transcripts: the response curve is the last to come right
 
 Short rows matter: among twenty questions the comparing circuit forms late or never.  So do layers that join one
 ability at a time, as the identity: a verdict forms in the last layer there is, and without further ones nothing is left
@@ -37,6 +38,11 @@ EVERYTHING: Mapping[str, float] = {
     "colour_couplets": 0.03, "dice": 0.045, "picks": 0.015, "headlines": 0.03, "tale": 0.06,
 }  # fmt: skip
 
+MOSTLY_TRANSCRIPTS: Mapping[str, float] = {
+    "transcript": 0.75, "survey": 0.06, "checks": 0.02, "candidates": 0.01, "prose": 0.02, "couplets": 0.02,
+    "colour_couplets": 0.015, "dice": 0.04, "picks": 0.01, "headlines": 0.015, "tale": 0.03,
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
@@ -50,8 +56,9 @@ class Phase:
     max_tokens: float
     gate: Mapping[str, float] = field(default_factory=dict)
     probe_every: int = 100
+    cool_from: float = 1.0
     cool_to: float | None = None
-    """Share of the rate at the end of a cosine over `max_tokens`; None keeps the rate."""
+    """Shares of the rate at the ends of a cosine over `max_tokens`; None keeps the rate."""
 
 
 PHASES = (
@@ -76,5 +83,9 @@ PHASES = (
     ),
     Phase(
         name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=7e6, cool_to=0.01, probe_every=200,
+    ),
+    Phase(
+        name="polish", mixture=MOSTLY_TRANSCRIPTS, rows=16, length=256, warmup=20, max_tokens=5e6, cool_from=0.6,
+        cool_to=0.0, probe_every=200,
     ),
 )  # fmt: skip

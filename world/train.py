@@ -157,7 +157,8 @@ class Trainer:
         warm = min(1.0, (self.progress.step + 1) / phase.warmup) if phase.warmup else 1.0
         if phase.cool_to is None:
             return warm
-        return warm * max(phase.cool_to, 0.5 * (1 + math.cos(math.pi * self.progress.phase_tokens / phase.max_tokens)))
+        cosine = 0.5 * (1 + math.cos(math.pi * self.progress.phase_tokens / phase.max_tokens))
+        return warm * max(phase.cool_to, phase.cool_from * cosine)
 
     def _step(self, batch: tuple[Any, Any], rate: float) -> None:
         for optimiser in self.optimisers:
