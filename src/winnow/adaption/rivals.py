@@ -19,7 +19,7 @@ from winnow.adaption.labels import RIGHT, Share, kinds_of
 from winnow.adaption.task import Task
 from winnow.evaluators.verifier import normalise
 from winnow.ports.program import Note, Program
-from winnow.ports.requests import Item
+from winnow.ports.requests import Cost, Item
 from winnow.values.logspace import FloatArray
 from winnow.values.random import Key
 
@@ -83,43 +83,49 @@ def rivals(
     drawn = buffer.draw(queries, task.examples, key.child("contexts"), shared=False)
     contexts = [[one.item for one in context] for context in drawn]
     items, reply = yield from write_answers(task, contexts, queries, key.child("adapted"), chat=chat, temperature=0.0)
-    tokens += reply.cost.prompt_tokens + reply.cost.new_tokens
+    tokens += _tokens(reply.cost)
     yield add(record(LOOP, items, 1, tokens, "the loop's tokens and these"))
 
-    items, spent = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
-    yield add(record("greedy", items, 1, spent))
+    items, cost = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
+    yield add(record("greedy", items, 1, _tokens(cost)))
     tried = []
     for temperature in TEMPERATURES:
-        items, spent = yield from _sample(
+        items, cost = yield from _sample(
             task, queries, 1, key.child("temperature", str(temperature)), chat, temperature=temperature
         )
-        tried.append(record("best temperature", items, 1, spent, f"temperature {temperature:g}, picked by gold"))
+        note = f"temperature {temperature:g}, picked by gold"
+        tried.append(record("best temperature", items, 1, _tokens(cost), note))
     yield add(min(tried, key=lambda row: float(row["error"])))
 
-    one_sample = spent  # of a query's single answer, for all queries
-    samples = int(np.clip(tokens // one_sample, 1, most))
-    items, spent = yield from _sample(task, queries, samples, key.child("vote"), chat)
-    yield add(record("majority vote", _vote(items), samples, spent))
+    # prompts are encoded once for many samples; the factor leaves room for those that batches cut apart
+    left, one_more = tokens - 2 * cost.prompt_tokens, cost.new_tokens
+    samples = int(np.clip(left // one_more, 1, most))
+    items, cost = yield from _sample(task, queries, samples, key.child("vote"), chat)
+    yield add(record("majority vote", _vote(items), samples, _tokens(cost)))
 
-    _, _, cost = yield from evaluate(items[::samples])  # what one evaluation a query costs
-    samples = int(np.clip(tokens // (one_sample + cost), 1, most))
-    items, spent = yield from _sample(task, queries, samples, key.child("best"), chat)
-    score, _, cost = yield from evaluate(items)
+    _, _, evaluating = yield from evaluate(items[::samples])  # what one evaluation a query costs
+    samples = int(np.clip(left // (one_more + evaluating), 1, most))
+    items, cost = yield from _sample(task, queries, samples, key.child("best"), chat)
+    score, _, evaluating = yield from evaluate(items)
     best = _best(items, np.nan_to_num(score, nan=-1.0))
-    yield add(record("best of n, self-evaluated", best, samples, spent + cost))
+    yield add(record("best of n, self-evaluated", best, samples, _tokens(cost) + evaluating))
     if header is not None:
-        items, spent = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
-        yield add(record(BY_HAND, items, 1, spent, repr(header.strip())))
+        items, cost = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
+        yield add(record(BY_HAND, items, 1, _tokens(cost), repr(header.strip())))
     return results
 
 
 def _sample(
     task: Task, queries: Sequence[str], samples: int, key: Key, chat: bool, temperature: float | None = None
-) -> Program[tuple[list[Item], int]]:
-    """``samples`` answers a query without context, and the tokens they took."""
+) -> Program[tuple[list[Item], Cost]]:
+    """``samples`` answers a query without context, and what they cost."""
     asked = [query for query in queries for _ in range(samples)]
     items, reply = yield from write_answers(task, [[]] * len(asked), asked, key, chat=chat, temperature=temperature)
-    return items, reply.cost.prompt_tokens + reply.cost.new_tokens
+    return items, reply.cost
+
+
+def _tokens(cost: Cost) -> int:
+    return cost.prompt_tokens + cost.new_tokens
 
 
 def _vote(items: Sequence[Item]) -> list[Item]:
