@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -55,9 +54,11 @@ def loops(model: LanguageModel, *, seed: int, observer: Observer | None = None) 
         yield rule, adapt(model, facts_task(select=rule), seed=seed, response=True, observer=observer)
 
 
-def rivals_of(model: LanguageModel, selected: Run, *, seed: int) -> list[dict[str, Any]]:
-    """The rivals on the selected loop's queries at the tokens it spent."""
-    task = replace(selected.task, queries_per_round=None)
+def rivals_of(
+    model: LanguageModel, selected: Run, *, seed: int, num_queries: int | None = None
+) -> list[dict[str, Any]]:
+    """The selected loop's context and its rivals on the first ``num_queries`` of its queries, at the tokens it spent."""
+    task = selected.task
     gold = gold_of(task)
     assert gold is not None
     backend = Router(model, evaluator_of(task, model))
@@ -65,7 +66,7 @@ def rivals_of(model: LanguageModel, selected: Run, *, seed: int) -> list[dict[st
     return run(
         rivals(
             task,
-            task.queries,
+            task.queries[:num_queries],
             gold,
             accepted=[a for a in selected.answers if a.accepted and a.round == selected.rounds[-1]["round"]],
             tokens=spent,
