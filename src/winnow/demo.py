@@ -90,8 +90,8 @@ def verdict(runs: dict[str, Run], others: list[dict[str, Any]]) -> str:
         f"Selecting its own answers took the error from {first['error']:.3f} to {last['error']:.3f} "
         f"[{last['error_interval'][0]:.3f}, {last['error_interval'][1]:.3f}] with no label; without selection it ended at "
         f"{random['error']:.3f} ({random['abstentions']:.0%} evasions), selected against at {inverted['error']:.3f}. "
-        f"Read greedily, what it made answers {1 - own['error']:.1%} of {own['n']} questions right; the best rival at equal "
-        f"tokens without a hand-written prompt, {best['rival']}, {1 - best['error']:.1%}, "
+        f"Read greedily, what it made answers {1 - own['error']:.1%} of {own['n']} questions right; the best rival at "
+        f"equal tokens without a hand-written prompt, {best['rival']}, {1 - best['error']:.1%}, "
         f"{'clearly fewer' if beats else 'not clearly fewer'}."
     )
 
