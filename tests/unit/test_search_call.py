@@ -189,3 +189,34 @@ def test_the_package_is_a_package_too() -> None:
     assert callable(winnow.search)
     assert winnow.search.__path__
     assert mcts.__module__ == "winnow.search.mcts"
+
+
+def test_a_search_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    import winnow.search.call as call
+
+    theirs = EntryPoint(name="narrow", value="winnow.search.programs:beam", group=call.GROUP)
+    monkeypatch.setattr(call, "entry_points", lambda group: [theirs] if group == call.GROUP else [])
+    assert search(MODEL, "a", "narrow", width=1, depth=3).text == search(MODEL, "a", "beam", width=1, depth=3).text
+    with pytest.raises(InputError, match="did you mean 'narrow'"):
+        named("narow")
+
+
+def test_the_live_table_shows_where_a_search_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    from winnow.cli.search_screen import SearchScreen
+
+    screen = SearchScreen(Limits(max_tokens=500, max_requests=50))
+    screen.live = True
+    search(MODEL, "a", "smc", particles=8, depth=4, power=2.0, observer=screen)
+    screen.close()
+    lines = [line.rpartition("\r")[2] for line in capsys.readouterr().err.split("\n")]
+    assert lines[0].split() == ["step", "best", "effective", "ESS", "tokens", "left"]
+    assert len(lines) >= 3
+    step, best, effective, size, tokens, *left = lines[1].split()
+    assert step == "0"
+    assert float(best) < 0
+    assert 1 <= float(effective) <= 8
+    assert 1 <= float(size) <= 8
+    assert int(tokens) > 0
+    assert left == ["49", "requests,", str(500 - int(tokens)), "tokens"]
