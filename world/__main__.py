@@ -35,7 +35,8 @@ def run(seed: int, out: Path, *, num: int) -> dict[str, object]:
     except DeadSeed as dead:
         return outcome | {"outcome": str(dead)}
     found = figures(data, num=num)
-    (out / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
+    measured = {"sha256": export.hashes(data), "figures": found}
+    (out / "figures.json").write_text(json.dumps(measured, indent=1) + "\n")
     missed = [f"{bar.name} {bar.value:.4f}" for bar in bars(found) if not bar.reached]
     for bar in bars(found):
         print(f"{'reached' if bar.reached else 'MISSED '}  {bar.name}: {bar.value:.4f} in [{bar.least}, {bar.most}]")

@@ -1,25 +1,26 @@
 """Write the card: measure the committed weights, then card.json, card.md and docs/bundled_model.md.
 
-    python -m world.card              measure (some ten minutes on one core), then render
-    python -m world.card --render     render card.json again
+    python -m world.card                      measure (some ten minutes on one core), then render
+    python -m world.card --figures FILE       take the figures a run measured, if they are of the committed weights
+    python -m world.card --render             render card.json again
 
 Every number of the card comes from here; the prose around them stands in `render`.
 """
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from world import words
-from world.export import DATA, sha256
+from world.export import DATA, hashes
 from world.measure import bars, figures
 from world.render import render
 
 ROOT = DATA.parent.parent.parent
 LOGS = ROOT / "docs" / "bundled_model_logs"
-WEIGHTS = ("bundled/model.safetensors", "masked/model.safetensors")
 
 
 def seeds_tried() -> list[dict[str, Any]]:
@@ -28,12 +29,20 @@ def seeds_tried() -> list[dict[str, Any]]:
     return sorted(found, key=lambda outcome: outcome["seed"])
 
 
-def measure(num: int) -> dict[str, Any]:
-    found = figures(DATA, num=num)
+def measured(path: Path) -> dict[str, Any]:
+    """Figures of a run, refused where its weights are not the committed ones."""
+    found = json.loads(path.read_text())
+    if found["sha256"] != hashes(DATA):
+        raise SystemExit(f"{path} was measured on other weights than those in {DATA}; run without --figures")
+    return dict(found["figures"])
+
+
+def describe(found: dict[str, Any]) -> dict[str, Any]:
+    """The whole card as data."""
     world = json.loads((DATA / "world.json").read_text())
     bimodal = LOGS / "bimodal.json"
     return {
-        "sha256": {name: sha256(DATA / name) for name in WEIGHTS},
+        "sha256": hashes(DATA),
         "world_seed": world["world_seed"],
         "training_seed": world["training_seed"],
         "headers": words.HEADERS,
@@ -47,6 +56,7 @@ def measure(num: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--render", action="store_true", help="do not measure again")
+    parser.add_argument("--figures", type=Path, help="figures.json of the run that was published")
     parser.add_argument("--num", type=int, default=1050)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -59,7 +69,8 @@ def main() -> None:
             "bimodal_variant": json.loads(bimodal.read_text()) if bimodal.exists() else None,
         }
     else:
-        card = measure(arguments.num)
+        found = measured(arguments.figures) if arguments.figures else figures(DATA, num=arguments.num)
+        card = describe(found)
     path.write_text(json.dumps(card, indent=1) + "\n")
     text = render(card)
     (DATA / "card.md").write_text(text)

@@ -102,6 +102,11 @@ def write_world(world: World, codec: Codec, directory: Path, *, seed: int) -> No
     _write_json(directory / "world.json", described)
 
 
+def hashes(data: Path) -> dict[str, str]:
+    """SHA-256 of both models' weights."""
+    return {name: sha256(data / name) for name in ("bundled/model.safetensors", "masked/model.safetensors")}
+
+
 def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 

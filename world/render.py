@@ -11,7 +11,7 @@ AGAIN = """
     make model SEED=k                                  train, export, measure: runs/world-k (resumes where it stopped)
     python -m world.publish --run runs/world-k         put its models and logs into the package
     python -m world.bimodal --run runs/world-k --out runs/bimodal      the variant with two kinds of authors
-    python -m world.card                               measure the committed weights, write this card
+    python -m world.card                               measure the committed weights anew, write this card
 
 A run keeps a checkpoint a million tokens and one at the end of each phase in `runs/world-k/checkpoints` (bfloat16
 safetensors, 2.8 MB each, not in the wheel); they load into the shipped configuration. The same seed on the same
