@@ -220,3 +220,18 @@ def test_the_live_table_shows_where_a_search_stands(capsys: pytest.CaptureFixtur
     assert 1 <= float(size) <= 8
     assert int(tokens) > 0
     assert left == ["49", "requests,", str(500 - int(tokens)), "tokens"]
+
+
+def test_a_blank_takes_the_space_before_it_where_words_carry_their_own() -> None:
+    from winnow.models.symbols import Symbols
+    from winnow.search.editing import _joined
+    from winnow.search.problem import MaskedCodec
+
+    words = Symbols([" ", " a", "a", " b", "b"])
+    letters = Symbols([" ", "a", "b"])
+    for codec, expected in ((words, 0), (letters, 1)):
+        mask = codec.vocabulary_size - 1
+        row = [*codec.encode("a"), *codec.encode(" "), mask, *codec.encode(" b")]
+        joined = _joined(MaskedCodec(codec, mask, "_", (mask,)), row)
+        assert len(row) - len(joined) == 1 - expected
+        assert codec.decode(joined).replace(" ", "") == "ab"

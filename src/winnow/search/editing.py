@@ -110,7 +110,7 @@ def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -
     if num < 1:
         raise InputError(f"a population of {num} is none", where="population", remedy="at least 1")
     prompt = problem.prompt.replace(BLANK, masked.mask_text)
-    row = masked.codec.encode(prompt)
+    row = _joined(masked, masked.codec.encode(prompt))
     if masked.mask_token in row:
         text = Text(tuple(row), tuple(token != masked.mask_token for token in row))
         order = uniforms(problem.key, "order of blanks", np.arange(num), len(text.editable)).argsort(axis=1)
@@ -132,6 +132,25 @@ def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -
             remedy=f"another prompt, or {BLANK} where something is to be filled in",
         )
     return texts
+
+
+def _joined(masked: MaskedCodec, row: list[int]) -> list[int]:
+    """The row without spaces that stand alone before a mask, where this model's words carry their own."""
+
+    def blank(token: int) -> bool:
+        text = masked.codec.decode([token])
+        return bool(text) and text.isspace() and "\n" not in text
+
+    try:
+        apart = any(blank(token) for token in masked.codec.encode("a a"))
+    except InputError:
+        apart = True
+    if apart:
+        return row
+    following = [*row[1:], None]
+    return [
+        token for token, after in zip(row, following, strict=True) if after != masked.mask_token or not blank(token)
+    ]
 
 
 def _fixed(prompt: str, whole: str, masked: MaskedCodec, keep: Sequence[str]) -> Text:
