@@ -152,6 +152,8 @@ def settings_of(
     InputError
         When gold is needed and missing, the model or evaluator cannot do what is asked, or contexts may not fit.
     """
+    if audit < 0 or audit == 1:
+        raise InputError(f"takes two labels or more, or 0 for none, not {audit}", where="audit")
     if (audit or response is True) and task.gold is None:
         raise InputError(
             "needs gold labels, and the task has none",

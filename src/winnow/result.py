@@ -67,7 +67,8 @@ class Run:
             lines.append(NOT_IDENTIFIABLE)
         if self.rounds and (audit := self.rounds[0]["audit"]):
             lines.append(
-                f"audit, {audit['labels']} labels: s {audit['sensitivity']:.2f}, f {audit['false_positive_rate']:.2f}, "
+                f"audit, {audit['labels']} labels: "
+                f"s {_rate(audit['sensitivity'])}, f {_rate(audit['false_positive_rate'])}, "
                 f"one-sided 95 % bound of s - f {audit['bound']:+.3f}"
             )
         lines.append(
@@ -99,3 +100,7 @@ def _answer_record(answer: Answer) -> dict[str, Any]:
 
 def _range(interval: list[float]) -> str:
     return f"[{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _rate(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"

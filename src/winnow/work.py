@@ -146,7 +146,11 @@ def claim(directory: Path, settings: Settings) -> None:
     """
     file, ours = directory / "run.json", settings.to_json()
     if file.exists():
-        differ = changed(json.loads(read_text(file)), ours)
+        try:
+            theirs = dict(json.loads(read_text(file)))
+        except (ValueError, TypeError):
+            raise InputError("is no run's", where=str(file), remedy="name a new directory") from None
+        differ = changed(theirs, ours)
         if differ:
             raise InputError(
                 f"holds another run ({', '.join(differ)} differ)", where=str(directory), remedy="name a new directory"

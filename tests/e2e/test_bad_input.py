@@ -89,7 +89,9 @@ def test_empty_queries(winnow, files):
 def test_a_query_that_contains_the_stop_string(winnow, files):
     edit(files / "task.yaml", "max_tokens: 3", 'stop: "ba"')
     refused(
-        winnow("adapt", "task.yaml", "--model", "m"), "queries: query 2 contains the stop string 'ba'", "choose another"
+        winnow("adapt", "task.yaml", "--model", "m"),
+        "q.txt:2: the query contains the stop string 'ba'",
+        "choose another",
     )
 
 
@@ -134,7 +136,9 @@ def test_a_pickle_checkpoint_is_never_opened_and_says_how_to_convert(winnow, fil
 
 def test_a_scale_of_one_word(winnow, files, tiny_model):
     edit(files / "task.yaml", 'words="a|b"', 'words="a"')
-    refused(winnow("adapt", "task.yaml", "--model", tiny_model()), "two words or more, not 1")
+    refused(
+        winnow("adapt", "task.yaml", "--model", tiny_model()), "task.yaml:3: ", "two words or more, not 1", "bad|good"
+    )
 
 
 def test_an_unknown_evaluator_names_the_nearest(winnow, files, tiny_model):

@@ -167,7 +167,8 @@ def test_selection_rules_on_known_scores():
     assert survival(task(select="inverted"), score, group).tolist() == pytest.approx([0.8, 0.1, 0.1, 0.0])
     assert survival(task(select="best", candidates=2), score, group).tolist() == [0.0, 1.0, 1.0, 0.0]
     random = survival(task(select="random"), score, group)
-    assert random[:3].tolist() == pytest.approx([0.5] * 3)
+    assert random[:3].tolist() == pytest.approx([2 / 3] * 3)
+    assert random.sum() == pytest.approx(survival(task(select="soft"), score, group).sum())
     assert random[3] == 0.0
 
 
@@ -191,3 +192,60 @@ def test_every_field_of_a_task_can_be_said_in_its_file():
     from winnow.adaption.task_file import _TYPES
 
     assert {one.name for one in fields(wn.Task)} - {"name"} <= set(_TYPES)
+
+
+def test_what_a_careless_caller_gives_is_refused_or_understood():
+    assert task(stop="END", abstentions="no answer").stop == ("END",)
+    for changes, said in [
+        ({"queries": "abc", "gold": None}, "is one text"),
+        ({"match": "normalized"}, "did you mean 'normalised'"),
+        ({"rounds": 1.5}, "whole number"),
+        ({"queries": ["a", "a"], "gold": ["x", "y"]}, "stands twice with different gold"),
+    ]:
+        with pytest.raises(InputError, match=said):
+            task(**changes)
+    with pytest.raises(InputError, match="two labels or more"):
+        adapt(Organism(), task(), audit=-5)
+
+
+def test_an_audit_of_an_evaluator_that_accepts_everything_or_nothing_stops_in_plain_json():
+    for scores in ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)):
+        run = adapt(Organism(scores=scores), task(), seed=0, audit=20)
+        assert run.stop.reason == "audit"
+        assert "s unknown, f unknown" in " ".join(run.conclusion())
+        to_json(run.rounds)
+
+
+def test_a_response_curve_needs_enough_queries_and_a_rule_that_judges_each_answer_alone():
+    with pytest.raises(InputError, match="contexts of 20 examples need more"):
+        adapt(Organism(), task(examples=20), response=True)
+    with pytest.raises(InputError, match="select best judges answers against each other"):
+        adapt(Organism(), task(select="best", candidates=3), response=True)
+
+
+def test_queries_held_out_are_never_asked_in_the_run_even_when_they_stand_twice():
+    queries = [f"q{i}?" for i in range(50)] * 2
+    rest, held_out = wn.api.split(task(queries=queries, gold=["right"] * 100), seed=0)
+    assert not set(rest.queries) & set(held_out)
+    assert len(held_out) == len(set(held_out)) == 15
+
+
+def test_nothing_accepted_of_the_held_out_answers_is_no_prediction_and_no_crash():
+    run = adapt(
+        Organism(start=(0.02, 0.98, 0.0), scores=(1.0, 0.0, 0.0)), task(select="threshold"), seed=1, response=True
+    )
+    assert all(record["predicted"] is None or record["predicted"]["one_step"] for record in run.rounds)
+
+
+def test_gold_stands_by_its_query_in_one_file_and_a_gap_is_named(tmp_path):
+    from winnow.adaption.task_file import task_from
+
+    file = tmp_path / "q.csv"
+    file.write_text("query,answer\nq1,a1\n,a2\nq3,a3\n")
+    said = task_from(queries=file, gold=file)
+    assert list(zip(said.task.queries, said.task.gold)) == [("q1", "a1"), ("q3", "a3")]
+    file.write_text("query,answer\nq1,a1\nq2,\n")
+    with pytest.raises(InputError, match=r"q\.csv:3: the query has no 'answer'"):
+        task_from(queries=file, gold=file)
+    with pytest.raises(InputError, match="read as a bool, not as text"):
+        task_from(queries=["a", "b"], gold=[True, "x"])

@@ -14,26 +14,27 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import fisher_exact
 
 from winnow.values.logspace import IntArray
 from winnow.values.random import Key, permutation
 
-# 1.645 would let up to 5.6 % of useless evaluators through (N = 160, half of the answers right); this lets 5 %
-Z = 1.75
+Z = 1.645  # one-sided 95 %
 
 
 class Verdict(NamedTuple):
-    """What the audit found; ``bound`` is the one-sided 95 % lower bound of s - f."""
+    """What the audit found. An abstention counts as wrong; None is a rate that the labels cannot say."""
 
-    sensitivity: float
-    false_positive_rate: float
-    bound: float
+    sensitivity: float | None
+    false_positive_rate: float | None
+    bound: float  # one-sided 95 % lower bound of s - f, -1 where nothing is bounded
+    p_value: float  # Fisher's, that an evaluator with s <= f would look this good
     labels: int
 
     @property
     def carries(self) -> bool:
         """True when the loop may go on."""
-        return self.bound > 0.0
+        return self.bound > 0.0 and self.p_value <= 0.05
 
 
 def draw_sample(accepted: IntArray, rejected: IntArray, num_labels: int, key: Key) -> tuple[IntArray, IntArray]:
@@ -51,9 +52,10 @@ def judge(right_accepted: int, num_accepted: int, right_rejected: int, num_rejec
     """Estimate s and f from a stratified sample and bound their difference from below.
 
     The bound inverts the Agresti-Caffo (2000) interval of a - b, one-sided 95 %: one right and one wrong label are added
-    on each side, which keeps it honest when a stratum is small or pure. It is carried over to s - f through
-    s - f = (a - b) A (1 - A) / (P (1 - P)) with P = P(right), a positive factor, so that the sign, which decides, is exact.
-    An empty stratum bounds nothing: the verdict is then -1, "cannot be shown".
+    on each side. It is carried over to s - f through s - f = (a - b) A (1 - A) / (P (1 - P)) with P = P(right), a positive
+    factor. That interval is approximate, and in lopsided strata too hopeful; so Fisher's exact test has to agree before a
+    loop goes on, which holds the share of useless evaluators that pass to 5 % for strata of any size. An empty stratum
+    bounds nothing: the verdict is then -1, "cannot be shown".
 
     Parameters
     ----------
@@ -61,10 +63,17 @@ def judge(right_accepted: int, num_accepted: int, right_rejected: int, num_rejec
     """
     labels = num_accepted + num_rejected
     if min(num_accepted, num_rejected) == 0 or not 0.0 < rate < 1.0:
-        return Verdict(float("nan"), float("nan"), -1.0, labels)
+        return Verdict(None, None, -1.0, 1.0, labels)
     a, b = (right_accepted + 1) / (num_accepted + 2), (right_rejected + 1) / (num_rejected + 2)
     spread = np.sqrt(a * (1 - a) / (num_accepted + 2) + b * (1 - b) / (num_rejected + 2))
     right = a * rate + b * (1 - rate)
     factor = rate * (1 - rate) / (right * (1 - right))
     bound = (a - b - Z * spread) * factor
-    return Verdict(a * rate / right, (1 - a) * rate / (1 - right), float(max(bound, -1.0)), labels)
+    table = np.array([[right_accepted, num_accepted - right_accepted], [right_rejected, num_rejected - right_rejected]])
+    return Verdict(
+        sensitivity=a * rate / right,
+        false_positive_rate=(1 - a) * rate / (1 - right),
+        bound=float(max(bound, -1.0)),
+        p_value=float(fisher_exact(table, alternative="greater").pvalue),
+        labels=labels,
+    )

@@ -16,6 +16,8 @@ from winnow.ports.requests import Item, Message, Prompt
 from winnow.values.errors import InputError
 from winnow.values.records import read_text, to_json, write_text
 
+SETTINGS = ("model", "stop", "max_tokens", "temperature", "top_p")  # what a saved context is asked with
+
 
 class Context(NamedTuple):
     """Examples and the text round them: what a loop has made, ready to answer the next query.
@@ -75,13 +77,15 @@ class Context(NamedTuple):
             content = json.loads(read_text(path))
             turns = [Message(turn["role"], turn["content"]) for turn in content.pop("messages")]
             pair, header = content.pop("pair"), content.pop("header")
+            turns = [turn for turn in turns if turn.role != "system"]
+            items = tuple(Item(q.content, a.content) for q, a in zip(turns[::2], turns[1::2], strict=True))
+            settings = {name: content[name] for name in SETTINGS}
+            Template(pair)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"is not a context: {error!r}", where=str(path), remedy="winnow adapt --out DIR writes one"
             ) from None
-        turns = [turn for turn in turns if turn.role != "system"]
-        items = tuple(Item(q.content, a.content) for q, a in zip(turns[::2], turns[1::2], strict=True))
-        return cls(pair, header, items), content
+        return cls(pair, header, items), settings
 
 
 def prompts(

@@ -84,7 +84,7 @@ class Forecast:
     def after(
         self, number: int, rounds: Sequence[int], kind: IntArray, accepted: Sequence[bool], num_queries: int
     ) -> dict[str, Any] | None:
-        """Predictions for round ``number`` from the kinds of everyone born before it; None for round 0.
+        """Predictions for round ``number`` from the kinds of everyone born before it; None where there are none.
 
         Parameters
         ----------
@@ -98,9 +98,12 @@ class Forecast:
         earlier = self._counts(kind, (born < number - 1) & fate)
         appended = self.task.buffer == "appended"
         before = earlier if appended else self._counts(kind, (born == number - 2) & fate)
+        rates = self.acceptance(before / max(before.sum(), 1) if number > 1 else None)[1:]
+        if float((rates @ last).max()) < 0.05:
+            return None  # of the held-out answers next to nothing was accepted: there is nothing to predict from
         draws = predictive_draws(
             last,
-            self.acceptance(before / before.sum() if number > 1 else None)[1:],
+            rates,
             self.curves,
             num_queries=num_queries,
             key=self.key.child("one step", number),

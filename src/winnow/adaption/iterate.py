@@ -5,7 +5,7 @@
                 the survivors fill the buffer, the round is accounted for, and an audit may end it
 
 A program (ports/program.py): it knows no model, no file and no clock, and its random numbers belong to places in the run.
-The evaluator sees a query and an answer and no examples, so what it lets through does not depend on the round.
+The evaluator sees a query and an answer and no examples: what a round changes is which answers it gets to see.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Keys of a round's record (``None`` where a thing is not known, never a guess):
 
-    round, queries             its number; answers written in it
+    round, queries, answers    its number; different queries asked, answers written
     error, error_interval      share not right, with its 95 % Wilson interval (gold only)
     kinds                      shares of right, wrong, abstained (gold only)
     predicted                  {"one_step": {"error", "interval", "kinds"}, "free_running": {"error", "kinds"}}
@@ -53,7 +53,8 @@ def account(
     kept = np.array([answer.accepted for answer in born])
     record: dict[str, Any] = {
         "round": number,
-        "queries": len(born),
+        "queries": len({answer.item.query for answer in born}),
+        "answers": len(born),
         "accepted": float(kept.mean()),
         "num_accepted": int(kept.sum()),
         "abstentions": float(np.mean([normalise(answer.item.answer) in evasive for answer in born])),
@@ -67,7 +68,8 @@ def account(
     if gold is not None:
         kind = kinds_of([answer.item for answer in born], gold, task.match, task.abstentions)
         old_kind = kinds_of([answer.item for answer in ancestors], gold, task.match, task.abstentions)
-        record |= measured(kind, kept, np.array([answer.survival for answer in born]))
+        distinct = len({answer.item.query for answer in born})
+        record |= measured(kind, kept, np.array([answer.survival for answer in born]), distinct)
         if forecast is not None:
             record["predicted"] = forecast.after(
                 number,
@@ -84,12 +86,15 @@ def account(
     return record
 
 
-def measured(kind: IntArray, kept: np.ndarray[Any, np.dtype[np.bool_]], survival: FloatArray) -> dict[str, Any]:
-    """What gold says of a round."""
-    error = Share.of(int((kind != RIGHT).sum()), kind.size)
+def measured(
+    kind: IntArray, kept: np.ndarray[Any, np.dtype[np.bool_]], survival: FloatArray, num_queries: int
+) -> dict[str, Any]:
+    """What gold says of a round. Several answers to one query err together, so the interval counts queries."""
+    wrong = float((kind != RIGHT).mean())
+    error = Share.of(round(wrong * num_queries), num_queries)
     rates = [None if np.isnan(rate) else float(rate) for rate in acceptance(kind, survival)]
     return {
-        "error": error.value,
+        "error": wrong,
         "error_interval": [error.low, error.high],
         "kinds": dict(zip(KINDS, composition(kind).tolist(), strict=True)),
         "accepted_error": Share.of(int((kind[kept] != RIGHT).sum()), int(kept.sum())).value,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from winnow.adaption.buffer import Answer
 from winnow.adaption.forecast import Forecast
 from winnow.adaption.iterate import Outcome, examples_after, iterate
@@ -63,20 +61,34 @@ def examples_of(task: Task, everyone: Sequence[Answer], *, seed: int) -> tuple[A
 
 
 def split(task: Task, *, seed: int) -> tuple[Task, list[str]]:
-    """Set ``task.held_out`` of the queries aside to measure on: the task without them, and them."""
-    order = permutation(Key(seed).child("held out"), "queries", len(task.queries))
-    aside = round(task.held_out * len(task.queries))
-    if not 0 < aside < len(task.queries):
+    """Set ``task.held_out`` of the different queries aside to measure on: the task without them, and them.
+
+    Raises
+    ------
+    InputError
+        When too few are left on either side for a context, or the rule judges answers against each other.
+    """
+    if task.select == "best":
         raise InputError(
-            f"{len(task.queries)} queries leave none to measure the response curve on",
-            where="held_out",
-            remedy="give more queries, or a share in (0, 1)",
+            "select best judges answers against each other, and a response curve needs a rule that judges each alone",
+            where="response_curve",
+            remedy="use soft or threshold, or go without the curve",
         )
-    keep = np.sort(order[aside:])
+    different = list(dict.fromkeys(task.queries))
+    order = permutation(Key(seed).child("held out"), "queries", len(different))
+    aside = round(task.held_out * len(different))
+    if min(aside, len(different) - aside) <= task.examples:
+        raise InputError(
+            f"of {len(different)} different queries {aside} would be held out; contexts of {task.examples} examples need "
+            f"more than {task.examples} on each side",
+            where="held_out",
+            remedy="give more queries, fewer examples, or another share",
+        )
+    held_out = {different[i] for i in order[:aside]}
+    keep = [i for i, query in enumerate(task.queries) if query not in held_out]
     gold = None if task.gold is None else [task.gold[i] for i in keep]
-    return replace(task, queries=[task.queries[i] for i in keep], gold=gold), [
-        task.queries[i] for i in np.sort(order[:aside])
-    ]
+    rest = replace(task, queries=[task.queries[i] for i in keep], gold=gold)
+    return rest, [query for query in different if query in held_out]
 
 
 def gold_of(task: Task) -> Mapping[str, str] | None:

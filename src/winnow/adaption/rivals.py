@@ -101,7 +101,8 @@ def rivals(
     left, one_more = tokens - 2 * cost.prompt_tokens, cost.new_tokens
     samples = int(np.clip(left // one_more, 1, most))
     items, cost = yield from _sample(task, queries, samples, key.child("vote"), chat)
-    yield add(record("majority vote", _vote(items), samples, _tokens(cost)))
+    capped = f"{most} samples at most" if samples == most else ""
+    yield add(record("majority vote", _vote(items), samples, _tokens(cost), capped))
 
     _, _, evaluating = yield from evaluate(items[::samples])  # what one evaluation a query costs
     samples = int(np.clip(left // (one_more + evaluating), 1, most))

@@ -29,7 +29,10 @@ def survival(task: Task, score: FloatArray, group: IntArray) -> FloatArray:
     elif task.select == "inverted":
         keep = 1.0 - known
     elif task.select == "random":
-        keep = np.full_like(known, known.mean() if known.size else 0.0)
+        evaluated = int((~np.isnan(score)).sum())
+        keep = np.full_like(
+            known, known.sum() / max(evaluated, 1)
+        )  # empty answers cannot be kept, so the others make up
     else:
         order = np.lexsort((np.arange(known.size), -known, group))
         first = order[np.r_[True, group[order][1:] != group[order][:-1]]] if order.size else order

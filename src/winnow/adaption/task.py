@@ -15,6 +15,7 @@ from winnow.values.errors import InputError, nearest
 
 BUFFERS = ("replaced", "appended")
 DRAWS = ("per-query", "shared")
+MATCHES = ("exact", "normalised", "numeric")
 RULES = ("soft", "threshold", "best", "random", "inverted")
 
 
@@ -78,7 +79,16 @@ class Task:
     name: str = "task"
 
     def __post_init__(self) -> None:
-        Template(self.pair)
+        for name in ("queries", "gold"):
+            if isinstance(getattr(self, name), str):
+                raise InputError("is one text, not a list of them", where=name, remedy="put it in a list")
+        for name in ("stop", "abstentions"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, (value,) if isinstance(value, str) else tuple(value))
+        try:
+            Template(self.pair)
+        except InputError as error:
+            raise InputError(str(error), where="pair") from None
         if not self.queries:
             raise InputError("there are no queries", where="queries", remedy="one a line")
         if self.gold is not None and len(self.gold) != len(self.queries):
@@ -95,6 +105,9 @@ class Task:
                         where="queries",
                         remedy="put it on one line, or choose another stop string",
                     )
+        if self.gold is not None:
+            self._one_gold_a_query()
+        self._one_of("match", MATCHES)
         self._one_of("select", RULES)
         self._one_of("buffer", BUFFERS)
         self._one_of("draw", DRAWS)
@@ -131,8 +144,20 @@ class Task:
                 f"{value!r} is not one of {', '.join(choices)}", where=name, remedy=nearest(str(value), choices)
             )
 
+    def _one_gold_a_query(self) -> None:
+        known: dict[str, str] = {}
+        for number, (query, gold) in enumerate(zip(self.queries, self.gold or (), strict=True), 1):
+            if known.setdefault(query, gold) != gold:
+                raise InputError(
+                    f"query {number} stands twice with different gold ({known[query]!r}, {gold!r})",
+                    where="gold",
+                    remedy="keep one of them",
+                )
+
     def _at_least(self, name: str, low: int) -> None:
         value = getattr(self, name)
+        if not isinstance(value, int):
+            raise InputError(f"must be a whole number, not {value!r}", where=name)
         if value < low:
             raise InputError(f"must be at least {low}, not {value}", where=name)
 

@@ -53,6 +53,7 @@ class TaskFile(NamedTuple):
     seed: int | None
     audit: int | None
     response_curve: bool | None
+    evaluator_place: str = ""  # file and line of the evaluator, where a file says it
 
 
 def load_task(path: Path, **overrides: Any) -> TaskFile:
@@ -71,7 +72,10 @@ def load_task(path: Path, **overrides: Any) -> TaskFile:
         if isinstance(values.get(key), str):
             values[key] = str(path.parent / values[key])
     try:
-        return task_from(name=path.parent.name if path.stem == "task" else path.stem, **{**values, **_given(overrides)})
+        name = path.parent.name if path.stem == "task" else path.stem
+        made = task_from(name=name, **{**values, **_given(overrides)})
+        said = "evaluator" in lines and overrides.get("evaluator") is None
+        return made._replace(evaluator_place=f"{path}:{lines['evaluator']}" if said else "")
     except InputError as error:
         line = lines.get(error.where)
         if error.where not in _TYPES:
@@ -89,19 +93,55 @@ def task_from(**values: Any) -> TaskFile:
         When there are no queries, a file cannot be read, or the task refuses a value.
     """
     values = _given(values)
-    settings = {key: values.pop(key, None) for key in _RUN_KEYS}
+    settings, source = {key: values.pop(key, None) for key in _RUN_KEYS}, ""
+    places: dict[str, list[str]] = {}  # file and line of each query
+    read: dict[str, dict[int, str]] = {}  # line to value, where they were read from one file
     for key, default in (("queries", "query"), ("gold", "answer")):
         column = values.pop(f"{default if key == 'queries' else key}_column", default)
         if isinstance(values.get(key), str | Path):
-            values[key] = [value for _, value in read_column(Path(values[key]), column)]
+            path = Path(values[key])
+            read[key] = dict(read_column(path, column))
+            places[key] = [f"{path}:{line}" for line in read[key]]
+            if key == "gold" and list(read) == ["queries", "gold"] and str(path) == source:
+                values[key] = [_gold_at(line, read[key], path, column) for line in read["queries"]]
+            else:
+                values[key] = list(read[key].values())
+            source = str(path)
         elif key in values:
-            values[key] = [str(value) for value in values[key]]
+            values[key] = _texts(values[key], key)
     for key in ("stop", "abstentions"):
-        if key in values:
-            values[key] = tuple([values[key]] if isinstance(values[key], str) else map(str, values[key]))
+        if key in values and not isinstance(values[key], str):
+            values[key] = tuple(_texts(values[key], key))
     if "queries" not in values:
         raise InputError("there are none", where="queries", remedy="name a file of queries, or list them")
+    stops = values.get("stop", Task.stop)
+    for query, place in zip(values["queries"], places.get("queries", [])):
+        for stop in [stops] if isinstance(stops, str) else stops:
+            if stop and stop in query:
+                raise InputError(
+                    f"the query contains the stop string {stop!r}",
+                    where=place,
+                    remedy="put it on one line, or choose another stop string",
+                )
     return TaskFile(Task(**values), **settings)
+
+
+def _gold_at(line: int, gold: dict[int, str], path: Path, column: str) -> str:
+    if line not in gold:
+        raise InputError(
+            f"the query has no {column!r}", where=f"{path}:{line}", remedy="give every query its gold answer"
+        )
+    return gold[line]
+
+
+def _texts(values: list[Any], key: str) -> list[str]:
+    """Texts of a list in YAML, where an unquoted yes is a truth value and 007 is seven."""
+    for value in values:
+        if not isinstance(value, str):
+            raise InputError(
+                f"{value!r} is read as a {type(value).__name__}, not as text", where=key, remedy="put it in quotes"
+            )
+    return list(values)
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -92,8 +92,13 @@ def adapt(task_file: Path | None, **options: Any) -> int:
     screen = Screen(as_json=as_json)
     watch = tracked(screen, track, task=said.task, model=said.model, seed=said.seed or 0)
     with warnings_in_a_line(), watch as observer:
+        model = load(said.model, **local)
+        try:
+            api.evaluator_of(said.task, model)
+        except InputError as error:
+            raise InputError(str(error), where=said.evaluator_place) from None
         run = api.adapt(
-            load(said.model, **local),
+            model,
             said.task,
             seed=said.seed or 0,
             audit=said.audit or 0,

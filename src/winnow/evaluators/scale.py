@@ -41,7 +41,9 @@ def check_words(words: Sequence[str], *, where: str = "survey words") -> tuple[s
     InputError
         For fewer than two words, an empty word, or a word named twice.
     """
-    clean = tuple(" ".join(str(word).split()) for word in words)
+    if isinstance(words, str) or not isinstance(words, Sequence) or any(not isinstance(word, str) for word in words):
+        raise InputError(f"must be a list of texts, not {words!r}", where=where, remedy="put each word in quotes")
+    clean = tuple(" ".join(word.split()) for word in words)
     if len(clean) < 2:
         raise InputError(
             f"a scale needs two words or more, not {len(clean)}", where=where, remedy='for example words="bad|good"'
