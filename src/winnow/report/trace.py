@@ -69,8 +69,7 @@ def trace_page(trace: Trace) -> str:
 <body>
 <h1>{html.escape(trace.title.capitalize())}</h1>
 <p>{html.escape(_visible(trace.prompt))}</p>
-<p>{trace.num_nodes:,} nodes as {len(trace.branches) - 1:,} branches, {kept - 1:,} kept. \
-Under each its probability given what stands before it. ■ ends a text.</p>
+<p>{trace.num_nodes:,} nodes as {len(trace.branches) - 1:,} branches, {kept - 1:,} kept. {html.escape(trace.key)}</p>
 <div class="scroll"><svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" role="img" \
 aria-label="{html.escape(trace.title, quote=True)}">
 {marks}

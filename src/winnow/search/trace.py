@@ -36,6 +36,7 @@ class Trace(NamedTuple):
     prompt: str
     branches: tuple[Branch, ...]
     num_nodes: int  # before merging
+    key: str = ""  # how to read it
 
 
 def trace(result: Result, problem: Problem) -> Trace:
@@ -44,9 +45,11 @@ def trace(result: Result, problem: Problem) -> Trace:
     native = result.native
     if isinstance(native, Found):
         table = _compress(_tree(native, problem))
-        return Trace("search tree", prompt, tuple(table), len(native.tree))
+        key = "Under each its probability given what is before it; × how often it was written or visited; ■ ends a text."
+        return Trace("search tree", prompt, tuple(table), len(native.tree), key)
     if isinstance(native, Evolved):
-        return Trace("descent", prompt, tuple(_descent(native, problem)), len(np.unique(native.lineage.child)))
+        key = "Each below the parent of most of it; the texts of those who died out are not kept, # is their number."
+        return Trace("descent", prompt, tuple(_descent(native, problem)), len(np.unique(native.lineage.child)), key)
     samples = [
         Branch(0, text, float(logprob), float(logprob), 1.0, index == result.best, index == result.best)
         for index, (text, logprob) in enumerate(zip(result.texts, result.logprob, strict=True))
