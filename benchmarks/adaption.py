@@ -3,8 +3,8 @@
     python -m benchmarks.adaption [--seeds 5] [--log docs/log.md]
 
 Seeds are 0, 1, 2, ... Every figure has its n, its interval and what it is compared with; nothing is tuned here. Writes the
-numbers as JSON lines to stdout and, with --log, as a dated section at the end of a log. Ends non-zero when a row that has to
-hold does not.
+numbers as JSON lines to stdout and, with --log, as a dated section at the end of a log. Ends non-zero when a row that has
+to hold does not.
 """
 
 from __future__ import annotations
