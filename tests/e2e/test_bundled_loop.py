@@ -121,3 +121,11 @@ def test_tales_selected_for_gladness_become_gladder_than_at_random(model, monkey
 
 def test_what_is_known_of_the_world_stands_beside_the_model():
     assert {"headers", "evasion"} <= set(world())
+
+
+def test_the_example_is_the_demo(model):
+    from dataclasses import replace
+
+    said, demo = wn.task(ROOT / "examples" / "facts" / "task.yaml"), facts_task()
+    assert said.queries == demo.queries
+    assert replace(said, held_out=demo.held_out, name=demo.name) == demo
