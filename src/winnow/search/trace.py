@@ -45,7 +45,9 @@ def trace(result: Result, problem: Problem) -> Trace:
     native = result.native
     if isinstance(native, Found):
         table = _compress(_tree(native, problem))
-        key = "Under each its probability given what is before it; × how often it was written or visited; ■ ends a text."
+        key = (
+            "Under each its probability given what is before it; × how often it was written or visited; ■ ends a text."
+        )
         return Trace("search tree", prompt, tuple(table), len(native.tree), key)
     if isinstance(native, Evolved):
         key = "Each below the parent of most of it; the texts of those who died out are not kept, # is their number."
