@@ -22,7 +22,7 @@ from winnow.adaption.labels import KINDS, RIGHT
 from winnow.adaption.response import Response
 from winnow.adaption.selection import survival
 from winnow.adaption.task import Task
-from winnow.dynamics.prediction import predictive_draws
+from winnow.dynamics.prediction import predictive_draws, predictive_interval
 from winnow.dynamics.recurrence import accepted_share, select
 from winnow.dynamics.response import ResponseCurve, ResponseMeasurement
 from winnow.values.logspace import FloatArray, IntArray
@@ -110,13 +110,13 @@ class Forecast:
             held=earlier if appended else None,
             num_contexts=1 if self.task.draw == "shared" else None,
         )
-        error = 1.0 - draws[:, RIGHT]
+        error = predictive_interval(1.0 - draws[:, [RIGHT]])
         start = self._counts(kind, born == 0)
         line = self.free_running(start / start.sum(), number)[-1]
         return {
             "one_step": {
-                "error": float(error.mean()),
-                "interval": [float(q) for q in np.quantile(error, [0.025, 0.975], method="inverted_cdf")],
+                "error": float(error.mean[0]),
+                "interval": [float(error.low[0]), float(error.high[0])],
                 "kinds": dict(zip(KINDS, draws.mean(axis=0).tolist(), strict=False)),
             },
             "free_running": {
