@@ -49,7 +49,7 @@ def test_bos_stands_first_unless_specials_are_refused(codec, tokenizer):
 
 
 def test_a_strangers_words_fall_into_characters_and_come_back(tokenizer):
-    text = "Q: Who  wrote <zebra's> 1984?\nA: Orwell, said \"it\"!\n"
+    text = 'Q: Who  wrote <zebra\'s> 1984?\nA: Orwell, said "it"!\n'
     assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
 
 

@@ -78,7 +78,9 @@ class NextTokens:
     token: IntArray  # [N, K]
     logprob: FloatArray  # [N, K], natural log, normalised over the whole vocabulary
     cost: Cost
-    log_mass: FloatArray | None = None  # [N], behind a grammar: log of the probability it leaves; what it forbids is -inf
+    log_mass: FloatArray | None = (
+        None  # [N], behind a grammar: log of the probability it leaves; what it forbids is -inf
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +176,9 @@ class FillMask(Request[NextTokens]):
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.hidden) == self.read.shape[0]:
-            raise ValueError(f"{len(self.rows)} rows, {len(self.hidden)} hidden, {self.read.shape[0]} read: give one each")
+            raise ValueError(
+                f"{len(self.rows)} rows, {len(self.hidden)} hidden, {self.read.shape[0]} read: give one each"
+            )
         if self.tokens is not None and self.uniform is not None:
             raise ValueError("give one of tokens, uniform, or none of them for the whole vocabulary")
 
