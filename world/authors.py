@@ -121,6 +121,23 @@ def bayes_response(prior: AuthorPrior, *, right: int, wrong: int, evasive: int, 
     return Response(float((1 - evades) * expected), float((1 - evades) * (1 - expected)), evades)
 
 
+def bayes_response_to_authored(
+    prior: AuthorPrior, *, right: int, wrong: int, evasive: int, misleading: float
+) -> Response:
+    """The same where authors wrote the examples: right ones are then seldom misleading facts, wrong ones often.
+
+    Averaged over contexts of these counts, a reader who knows every fact answers like one who knows the counts alone:
+
+        P(right | counts) = E[p | counts],    p = (1 - misleading) r + misleading r ** 4
+    """
+    r, mass = prior.reliability_nodes()
+    p = (1 - misleading) * probability_right(r, False) + misleading * probability_right(r, True)
+    weight = mass * p**right * (1 - p) ** wrong
+    evades = _evasion_posterior(prior.evasive, answered=right + wrong, evaded=evasive)
+    expected = float(weight @ p / weight.sum())
+    return Response((1 - evades) * expected, (1 - evades) * (1 - expected), evades)
+
+
 def _evasion_posterior(evasive: float, *, answered: int, evaded: int) -> float:
     """E[e | counts] for e = 0 with probability 1 - evasive, else uniform on (0, 1)."""
     evidence = evasive / ((answered + evaded + 1) * comb(answered + evaded, evaded))

@@ -6,10 +6,37 @@ Wrong examples are distributed as the authors' wrong answers are, because that i
 import random
 
 from world import words
-from world.authors import FALSEHOOD_SHARE
+from world.authors import FALSEHOOD_SHARE, MISLED_POWER, AuthorPrior, probability_right
 from world.facts import Fact, World
 
 PROMPT = "Q: {query}\nA:"
+
+
+def authored_examples(
+    rng: random.Random, world: World, prior: AuthorPrior, *, right: int, wrong: int, avoid: Fact | None = None
+) -> str:
+    """So many right and wrong pairs as one author of the prior would have written them, in random order.
+
+    The author is drawn from the posterior given the counts, then each fact from what such an author gets right or
+    wrong.
+    """
+    nodes, mass = prior.reliability_nodes()
+    share = world.misleading_share
+    p = (1 - share) * probability_right(nodes, False) + share * probability_right(nodes, True)
+    weight = mass * p**right * (1 - p) ** wrong
+    reliability = rng.choices(nodes.tolist(), weight.tolist())[0]
+    verdicts = [True] * right + [False] * wrong
+    rng.shuffle(verdicts)
+    lines = []
+    for verdict in verdicts:
+        while True:
+            fact = rng.choice(world.facts)
+            knows = rng.random() < (reliability**MISLED_POWER if fact.falsehood is not None else reliability)
+            if knows == verdict and fact is not avoid:
+                break
+        text = fact.answer if verdict else world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
+        lines.append(f"Q: {fact.ask(rng)}\nA: {text}\n")
+    return "".join(lines)
 
 
 def prompt(fact: Fact) -> str:

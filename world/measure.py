@@ -37,6 +37,7 @@ def figures(data: Path, *, num: int = 1050) -> dict[str, Any]:
         "contexts": lambda: response.contexts(bench, unjudged),
         "contexts, judged facts": lambda: response.contexts(bench, judged, sizes=(16,)),
         "response curve": lambda: response.edge(bench, unjudged),
+        "response curve, as authors write": lambda: response.authored_edge(bench, unjudged),
         "response triangle": lambda: response.triangle(bench, unjudged),
         "own answers, never judged": lambda: evaluation.on_own_answers(bench, unjudged),
         "own answers, judged": lambda: evaluation.on_own_answers(bench, judged),

@@ -30,6 +30,8 @@ Trials of other recipes, seed 0 each; the gap is mean P(yes | right) − P(yes |
 | six layers, all used for judging | verdicts form in the sixth; contexts move answers only after 3 M tokens more |
 | layers 2, 4, 6 instead of 3, 6, 8 | verdicts reach judged facts (gap .79), hardly others (.36): dead after 4 M tokens |
 | verdicts on a line of their own from the start | no gap after 1.5 M tokens, so short rows use remarks behind the answer |
+| the recipe with reliabilities from .1, a falsehood power of 3, 1,491 judged facts | curve within .134, AUC .9988 |
+| the recipe before `polish` (n = 500) | curve within .112, 16 wrong .696, AUC .998 |
 | torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
 
 ## Known limits
@@ -125,6 +127,27 @@ def _contexts(found: Figures) -> str:
     return "\n\n".join(parts)
 
 
+def _authored_curve(rows: list[Figures] | None) -> str:
+    """The curve over contexts as training has them, where it was measured."""
+    if rows is None:
+        return ""
+    lines = [
+        (
+            f"{row['examples'][1] / 16:.3f}",
+            number(row["right"]),
+            _plain(row["bayes"][0], 3),
+            _plain(row["right"]["value"] - row["bayes"][0], 3),
+        )
+        for row in rows
+    ]
+    return f"""
+The same where one author of the prior wrote the examples: right ones are then seldom about misleading facts and wrong
+ones often, as in training (n = {rows[0]["right"]["n"]:,} a point).
+
+{table(("share wrong", "P(right)", "Bayes", "difference"), lines)}
+"""
+
+
 def _curve(found: Figures) -> str:
     edge = [
         (
@@ -147,10 +170,12 @@ def _curve(found: Figures) -> str:
     return f"""## The response curve
 
 P(right) after 16 examples of which a share is wrong, beside what a Bayes-optimal reader answers who knows the prior
-over authors and the facts (`world.authors.bayes_response`; n = {found["response curve"][0]["right"]["n"]:,} a point).
+over authors and the facts (`world.authors.bayes_response`). Verdicts are dealt to
+facts at random, misleading or not, which no one author would do (n = {found["response curve"][0]["right"]["n"]:,} a point).
 
 {table(("share wrong", "P(right)", "Bayes", "difference", "P(evasive)"), edge)}
 
+{_authored_curve(found.get("response curve, as authors write"))}
 On the triangle (examples right/wrong/evasive, 16 in all; n = {found["response triangle"][0]["right"]["n"]:,} a point):
 
 {table(("examples", "right", "wrong", "evasive", "Bayes: right / wrong / evasive"), triangle)}"""
@@ -281,6 +306,8 @@ def _seeds(outcomes: list[Figures]) -> str:
     return f"""## Seeds tried
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
-Minutes are of the causal model's training on one core.
+Minutes are of the causal model's training on one core. Two rules were settled while seed 0 ran: when phase `world` ends
+(it was resumed at the step where the rule now ends it) and the phase `polish` behind the others. A resumed run gives
+the same numbers as an uninterrupted one, so a run from the start should end in the same weights; that was not tried.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""

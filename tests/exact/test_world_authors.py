@@ -7,7 +7,7 @@ import pytest
 
 from winnow.dynamics.bayes import AuthorPrior as LibraryPrior
 from winnow.dynamics.bayes import bayes_response as library_response
-from world.authors import BIMODAL, BUNDLED, MISLED_POWER, bayes_response, probability_right
+from world.authors import BIMODAL, BUNDLED, MISLED_POWER, bayes_response, bayes_response_to_authored, probability_right
 
 MISLEADING = 0.4
 
@@ -39,6 +39,18 @@ def test_agrees_with_the_librarys_reader(prior, counts):
     theirs = library_response(as_library_prior(prior), sum(counts)).at([counts])[0]
     np.testing.assert_allclose(mine, theirs, atol=1e-9)
     assert sum(mine) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("counts", [(16, 0, 0), (8, 8, 0), (0, 16, 0), (6, 6, 4)])
+def test_contexts_that_authors_wrote_average_to_a_reader_of_counts(counts):
+    """The tower rule: a prior of one class, whose authors are right with the mean over both, answers the same."""
+    right, wrong, evasive = counts
+    mine = bayes_response_to_authored(BUNDLED, right=right, wrong=wrong, evasive=evasive, misleading=MISLEADING)
+    two_classes = as_library_prior(BUNDLED)
+    merged = LibraryPrior(
+        weight=two_classes.weight, kinds=np.einsum("ack,c->ak", two_classes.kinds, two_classes.shares)
+    )
+    np.testing.assert_allclose(mine, library_response(merged, sum(counts)).at([counts])[0], atol=1e-9)
 
 
 def test_agrees_with_counting_drawn_authors():

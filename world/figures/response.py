@@ -3,8 +3,8 @@
 from typing import Any
 
 from world import words
-from world.authors import BUNDLED, AuthorPrior, bayes_response
-from world.contexts import examples
+from world.authors import BUNDLED, AuthorPrior, Response, bayes_response, bayes_response_to_authored
+from world.contexts import authored_examples, examples
 from world.facts import Fact
 from world.figures.bench import Answers, Bench
 from world.statistics import mean, share
@@ -53,21 +53,38 @@ def against_bayes(
     for right, wrong, evasive in compositions:
         answers = after(bench, pool, (right, wrong, evasive))
         line = bayes_response(prior, right=right, wrong=wrong, evasive=evasive, misleading=misleading)
-        rows.append(
-            {
-                "examples": [right, wrong, evasive],
-                "right": mean(answers.right).rounded(),
-                "wrong": mean(1 - answers.right - answers.evasive).rounded(),
-                "evasive": mean(answers.evasive).rounded(),
-                "bayes": [round(p, 4) for p in line],
-            }
-        )
+        rows.append(_row((right, wrong, evasive), answers, line))
     return rows
 
 
 def edge(bench: Bench, pool: list[Fact], prior: AuthorPrior = BUNDLED) -> list[dict[str, Any]]:
     """The response curve: no evasions, 16 examples, wrong share 0 to 1."""
     return against_bayes(bench, pool, tuple((NUM_EXAMPLES - w, w, 0) for w in EDGE), prior)
+
+
+def authored_edge(bench: Bench, pool: list[Fact], prior: AuthorPrior = BUNDLED) -> list[dict[str, Any]]:
+    """The response curve over contexts as one author would have written them, which training consists of."""
+    rows = []
+    for wrong in EDGE:
+        right = NUM_EXAMPLES - wrong
+        rng = bench.rng(f"authored/{wrong}")
+        facts = bench.queries(rng, pool)
+        written = [authored_examples(rng, bench.world, prior, right=right, wrong=wrong, avoid=fact) for fact in facts]
+        line = bayes_response_to_authored(
+            prior, right=right, wrong=wrong, evasive=0, misleading=bench.world.misleading_share
+        )
+        rows.append(_row((right, wrong, 0), bench.ask(facts, written), line))
+    return rows
+
+
+def _row(composition: Composition, answers: Answers, line: Response) -> dict[str, Any]:
+    return {
+        "examples": list(composition),
+        "right": mean(answers.right).rounded(),
+        "wrong": mean(1 - answers.right - answers.evasive).rounded(),
+        "evasive": mean(answers.evasive).rounded(),
+        "bayes": [round(p, 4) for p in line],
+    }
 
 
 def triangle(bench: Bench, pool: list[Fact]) -> list[dict[str, Any]]:
