@@ -39,7 +39,7 @@ def demo(seed: int, out: Path) -> None:
         screen.begun = False
         if following:
             click.echo(f"\n{RULES[following[0]]}")
-    others = rivals_of(model, runs["soft"], seed=seed)
+    others = rivals_of(model, runs["soft"], seed=seed, num_queries=300)
     pages += [f"what else the tokens of the selected loop buy\n{rival_table(others)}", verdict(runs, others)]
     click.echo(f"\n{pages[-2]}\n\n{pages[-1]}")
     write_text(out / "report.txt", "\n\n".join(pages) + "\n")
