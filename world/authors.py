@@ -14,6 +14,7 @@ unknown author is wrong on misleading facts.  Knows no facts and no text.
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,12 @@ from scipy.special import comb
 FALSEHOOD_SHARE = 0.85
 MISLED_POWER = 4.0
 CAREFUL_ABOVE, CARELESS_BELOW = 0.8, 0.4
+
+
+@lru_cache(maxsize=4)
+def _gauss_legendre(num_nodes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, w = np.polynomial.legendre.leggauss(num_nodes)
+    return x, w
 
 
 class Author(NamedTuple):
@@ -81,7 +88,7 @@ class AuthorPrior:
 
     def reliability_nodes(self, num_nodes: int = 400) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Quadrature of the reliability prior: nodes and masses that sum to 1."""
-        x, w = np.polynomial.legendre.leggauss(num_nodes)
+        x, w = _gauss_legendre(num_nodes)
         nodes = 0.5 * (self.high - self.low) * x + 0.5 * (self.high + self.low)
         rest = 1 - sum(mass for _, mass in self.atoms)
         values = np.array([value for value, _ in self.atoms])
