@@ -40,6 +40,7 @@ def facts_task(most: int | None = 800, **changes: Any) -> Task:
         "gold": [fact["answer"] for fact in facts],
         "abstentions": (world()["evasion"],),
         "max_tokens": 8,
+        "examples": 14,
         "queries_per_round": 200,
         "held_out": 120 / len(facts),
         "reuse": True,

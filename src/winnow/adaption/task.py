@@ -67,7 +67,7 @@ class Task:
     candidates: int = 1
     buffer: str = "replaced"
     draw: str = "per-query"
-    examples: int = 14
+    examples: int = 8
     rounds: int = 6
     queries_per_round: int | None = None
     reuse: bool = False
