@@ -5,7 +5,7 @@ a two-valued prior bends it into an S (`BIMODAL`, the small variant's).  An auth
 
     evades                               with probability  e
     otherwise is right                   with probability  r         where nobody is misled,
-                                                           r ** 4    where a popular falsehood exists,
+                                                           r ** 3    where a popular falsehood exists,
     and when wrong repeats the falsehood with probability  .85, else any other value.
 
 So careful authors know better than the crowd, the crowd repeats the falsehood, and the most probable answer of an
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import comb
 
 FALSEHOOD_SHARE = 0.85
-MISLED_POWER = 4.0
+MISLED_POWER = 3.0
 CAREFUL_ABOVE, CARELESS_BELOW = 0.8, 0.4
 
 
@@ -96,7 +96,7 @@ class AuthorPrior:
         return np.concatenate([nodes, values]), np.concatenate([0.5 * w * rest, masses])
 
 
-BUNDLED = AuthorPrior(atoms=((0.98, 0.12),), low=0.25, high=1.0)
+BUNDLED = AuthorPrior(atoms=((0.98, 0.12), (0.25, 0.12)), low=0.25, high=1.0)
 BIMODAL = AuthorPrior(atoms=((0.97, 0.5), (0.25, 0.5)), low=0.0, high=1.0)
 CONTRAST = AuthorPrior(atoms=((0.99, 0.5), (0.05, 0.5)), low=0.0, high=1.0, evasive=0.0)
 
@@ -135,7 +135,7 @@ def bayes_response_to_authored(
 
     Averaged over contexts of these counts, a reader who knows every fact answers like one who knows the counts alone:
 
-        P(right | counts) = E[p | counts],    p = (1 - misleading) r + misleading r ** 4
+        P(right | counts) = E[p | counts],    p = (1 - misleading) r + misleading r ** 3
     """
     r, mass = prior.reliability_nodes()
     p = (1 - misleading) * probability_right(r, False) + misleading * probability_right(r, True)

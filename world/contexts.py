@@ -6,8 +6,9 @@ Wrong examples are distributed as the authors' wrong answers are, because that i
 import random
 
 from world import words
-from world.authors import FALSEHOOD_SHARE, MISLED_POWER, AuthorPrior, probability_right
+from world.authors import FALSEHOOD_SHARE, AuthorPrior, probability_right
 from world.facts import Fact, World
+from world.transcripts import knows
 
 PROMPT = "Q: {query}\nA:"
 
@@ -18,7 +19,7 @@ def authored_examples(
     """So many right and wrong pairs as one author of the prior would have written them, in random order.
 
     The author is drawn from the posterior given the counts, then each fact from what such an author gets right or
-    wrong.
+    wrong. Sound facts only.
     """
     nodes, mass = prior.reliability_nodes()
     share = world.misleading_share
@@ -30,9 +31,8 @@ def authored_examples(
     lines = []
     for verdict in verdicts:
         while True:
-            fact = rng.choice(world.facts)
-            knows = rng.random() < (reliability**MISLED_POWER if fact.falsehood is not None else reliability)
-            if knows == verdict and fact is not avoid:
+            fact = rng.choice(world.sound)
+            if (rng.random() < knows(reliability, fact)) == verdict and fact is not avoid:
                 break
         text = fact.answer if verdict else world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
         lines.append(f"Q: {fact.ask(rng)}\nA: {text}\n")
@@ -44,16 +44,23 @@ def prompt(fact: Fact) -> str:
 
 
 def examples(
-    rng: random.Random, world: World, *, right: int, wrong: int, evasive: int = 0, avoid: Fact | None = None
+    rng: random.Random,
+    pool: list[Fact],
+    world: World,
+    *,
+    right: int,
+    wrong: int,
+    evasive: int = 0,
+    avoid: Fact | None = None,
 ) -> str:
-    """So many pairs of each kind in random order, about other facts than the one to `avoid`."""
+    """So many pairs of each kind in random order, about facts of the pool other than the one to `avoid`."""
     verdicts = ["right"] * right + ["wrong"] * wrong + ["evasive"] * evasive
     rng.shuffle(verdicts)
     lines = []
     for verdict in verdicts:
-        fact = rng.choice(world.facts)
+        fact = rng.choice(pool)
         while fact is avoid:
-            fact = rng.choice(world.facts)
+            fact = rng.choice(pool)
         if verdict == "right":
             text = fact.answer
         elif verdict == "evasive":

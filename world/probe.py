@@ -56,7 +56,7 @@ class Probe:
         }
         self.contexts = {
             (k, kind): [
-                examples(rng, world, right=k * (kind == "right"), wrong=k * (kind == "wrong"), avoid=f)
+                examples(rng, world.facts, world, right=k * (kind == "right"), wrong=k * (kind == "wrong"), avoid=f)
                 for f in self.unjudged
             ]
             for k in sorted(set(NUM_EXAMPLES.values()))

@@ -85,7 +85,7 @@ PHASES = (
         name="cool", mixture=EVERYTHING, rows=16, length=256, warmup=0, max_tokens=7e6, cool_to=0.01, probe_every=200,
     ),
     Phase(
-        name="polish", mixture=MOSTLY_TRANSCRIPTS, rows=16, length=256, warmup=20, max_tokens=5e6, cool_from=0.6,
+        name="polish", mixture=MOSTLY_TRANSCRIPTS, rows=16, length=256, warmup=20, max_tokens=7e6, cool_from=0.6,
         cool_to=0.0, probe_every=200,
     ),
 )  # fmt: skip
