@@ -17,6 +17,7 @@ COMMANDS = {
     "ask": "Answer a question in a context that adapt has made.",
     "demo": "Watch the loop on the bundled model: selected, random, inverted, and the rivals.",
     "export": "Write a run's ledger as JSON lines or CSV, its context as messages or DSPy demos.",
+    "lookahead": "Does looking ahead raise the plausibility of real text? A study on any text.",
     "models": "List models, and show what is known of one.",
     "plan": "Say what a run will ask, take and cost, before anything runs.",
     "report": "Write a page about a run, or several side by side, that opens offline in any browser.",
