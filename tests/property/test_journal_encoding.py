@@ -100,6 +100,8 @@ def completes(draw: st.DrawFn) -> Complete:
         stop=draw(st.lists(text, max_size=2).map(tuple)),
         temperature=draw(st.floats(0, 5)),
         top_p=draw(st.floats(0, 1)),
+        min_p=draw(st.just(0.0) | st.floats(0, 1)),
+        typical=draw(st.just(1.0) | st.floats(0, 1)),
     )
 
 
@@ -207,6 +209,16 @@ def test_a_fingerprint_stays_what_it_is() -> None:
     """Journals outlive versions: whoever changes this has changed the format, and counts its version up."""
     asked = Complete(prompts=("a", (Message("user", "ü\n"),)), slots=np.arange(2), key=Key(7, ("r", 1)), max_tokens=5)
     assert fingerprint("model", asked) == PINNED
+
+
+@pytest.mark.parametrize("change", [{"min_p": 0.1}, {"typical": 0.9}])
+def test_a_field_that_came_later_is_written_where_it_is_used(change: dict[str, float]) -> None:
+    """At its default it is left out (the pinned fingerprint above is from before); otherwise it is told apart."""
+    asked = Complete(prompts=("a",), slots=np.arange(1), key=Key(7), max_tokens=5)
+    changed = dataclasses.replace(asked, **change)
+    assert not {"min_p", "typical"} & set(encode_request(asked))
+    assert fingerprint("m", changed) != fingerprint("m", asked)
+    assert same(decode_request(through_json(encode_request(changed)), Complete), changed)
 
 
 PINNED = "fa46182eef858c2dab45ff017384083ccc87f59f7242597c606552981ba03648"

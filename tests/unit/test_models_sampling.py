@@ -29,6 +29,53 @@ def test_torch_draws_what_the_reference_draws(temperature: float, top_p: float) 
     np.testing.assert_array_equal(token.numpy(), expected)
 
 
+@pytest.mark.parametrize("temperature", [0.7, 1, 2.5])
+@pytest.mark.parametrize("top_p", [0.8, 1])
+@pytest.mark.parametrize("min_p", [0, 0.02, 0.3, 1])
+@pytest.mark.parametrize("typical", [0.2, 0.9, 1])
+def test_filters_keep_what_transformers_keeps(temperature: float, top_p: float, min_p: float, typical: float) -> None:
+    """The reference against transformers' own warpers in the order generate applies them; torch against the reference."""
+    import torch
+    from transformers import MinPLogitsWarper, TopPLogitsWarper, TypicalLogitsWarper
+
+    from winnow.models.local.sampling import draw as draw_torch
+
+    settings = {"temperature": temperature, "top_p": top_p, "min_p": min_p, "typical": typical}
+    rows = uniforms(Key(4), "test", np.arange(200), 41)
+    logprob = log_normalise(6 * rows[:, 1:], axis=1)
+    expected = torch.from_numpy(logprob) / temperature
+    for warper, used in (
+        (TopPLogitsWarper(top_p), top_p < 1),
+        (MinPLogitsWarper(min_p), min_p > 0),
+        (TypicalLogitsWarper(typical) if typical < 1 else None, typical < 1),
+    ):
+        expected = warper(None, expected) if used else expected
+    found = temper(logprob, **settings)
+    np.testing.assert_allclose(np.exp(found), expected.softmax(-1).numpy(), rtol=0, atol=1e-12)
+    token = draw_torch(torch.from_numpy(logprob), torch.from_numpy(rows[:, 0].copy()), **settings)
+    np.testing.assert_array_equal(token.numpy(), draw(found, rows[:, 0]))
+
+
+@pytest.mark.parametrize("size", [1, 127, 128, 129, 1000])
+def test_the_inverse_in_blocks_is_the_inverse(size: int) -> None:
+    """At vocabularies around the size of a block, with weights of zero, and at the ends of the unit interval."""
+    import torch
+
+    from winnow.models.local.sampling import inverse
+
+    rows = uniforms(Key(5), "test", np.arange(400), size + 1)
+    weight = np.where(rows[:, 1:] < 0.6, 0, rows[:, 1:])
+    weight[np.arange(400), np.arange(400) % size] = 0.5
+    numbers = rows[:, 0].copy()
+    numbers[:20], numbers[20:40] = 0, 1 - 2**-53
+    with np.errstate(divide="ignore"):
+        expected = draw(np.log(weight), numbers)
+    found = inverse(torch.from_numpy(weight), torch.from_numpy(numbers)).numpy()
+    inside = np.r_[0:20, 40:400]
+    np.testing.assert_array_equal(found[inside], expected[inside])
+    assert (weight[np.arange(400), found] > 0).all()  # where rounding reaches the total, the last that has weight
+
+
 def test_impossible_tokens_are_never_drawn() -> None:
     import torch
 

@@ -204,7 +204,13 @@ class Tabular:
         return NextTokens(token=token, logprob=logprob, cost=Cost(len(rows), sum(map(len, rows)), 0))
 
     def _complete(self, request: Complete, rows: list[list[int]]) -> Completions:
-        tempered = temper(self._logprob, temperature=request.temperature, top_p=request.top_p)
+        tempered = temper(
+            self._logprob,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            min_p=request.min_p,
+            typical=request.typical,
+        )
         uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
         written = [
             self._write(row, tempered, numbers, request.stop) for row, numbers in zip(rows, uniform, strict=True)

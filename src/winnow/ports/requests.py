@@ -10,7 +10,7 @@ This file does not know who answers, in which order, or what it costs in money.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,6 +21,10 @@ from winnow.values.random import Key
 from winnow.values.tree import Tree
 
 R = TypeVar("R", covariant=True)
+
+LATER = {"later": True}
+"""Marks a field that came after the first journals were written: while it has its default it is left out of a request's
+encoding, so that a request that does not use it is still the request it was."""
 
 
 class Cost(NamedTuple):
@@ -119,8 +123,11 @@ class Complete(Request[Completions]):
     """Sample one completion a prompt.
 
     Row ``i`` draws its uniforms from ``key`` at slot ``slots[i]``, one a step, by inverse CDF: its text depends neither
-    on the other rows nor on their number. ``temperature`` 0 is greedy; ``top_p`` keeps the smallest set of most probable
-    tokens that holds at least that mass.
+    on the other rows nor on their number. ``temperature`` 0 is greedy. Then come, each on what the one before left, with
+    its probabilities summing to one again: ``top_p`` keeps the smallest set of most probable tokens that holds at least that
+    mass; ``min_p`` keeps tokens at least that many times as probable as the most probable one (Nguyen et al. 2024);
+    ``typical`` keeps the smallest set that holds at least that mass of tokens whose surprise is nearest to its mean, the
+    entropy (Meister et al. 2022). Ties go to the smaller token.
     """
 
     prompts: tuple[Prompt, ...]  # N
@@ -130,6 +137,8 @@ class Complete(Request[Completions]):
     stop: tuple[str, ...] = ()
     temperature: float = 1.0
     top_p: float = 1.0
+    min_p: float = field(default=0.0, metadata=LATER)
+    typical: float = field(default=1.0, metadata=LATER)
 
     def __post_init__(self) -> None:
         if len(self.prompts) != self.slots.shape[0]:

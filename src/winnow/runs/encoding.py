@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -39,12 +40,13 @@ def encode_request(request: Request[Any]) -> dict[str, Any]:
         When a field's type has no encoding.
     """
     if isinstance(request, NextToken):
-        rest = {name: getattr(request, name) for name in ("top", "tokens", "uniform")}
-        hints = _hints(NextToken)
         sequences = [request.tree.sequence(int(node)) for node in request.nodes]
-        encoded = {name: _encode(value, hints[name]) for name, value in rest.items()}
-        return {"type": "NextToken", "sequences": sequences, **encoded}
-    return {"type": type(request).__name__, **_fields(request)}
+        return {"type": "NextToken", "sequences": sequences, **_fields(request, ("top", "tokens", "uniform"))}
+    fields = _fields(request)
+    for name, default in _later(type(request)).items():
+        if getattr(request, name) == default:
+            del fields[name]
+    return {"type": type(request).__name__, **fields}
 
 
 def decode_request(data: Mapping[str, Any], kind: type[Request[Any]]) -> Request[Any]:
@@ -54,7 +56,8 @@ def decode_request(data: Mapping[str, Any], kind: type[Request[Any]]) -> Request
         rest = {name: _decode(data[name], hints[name]) for name in ("top", "tokens", "uniform")}
         sequences = data["sequences"]
         return NextToken(tree=Tree(sequences), nodes=np.arange(len(sequences)), **rest)
-    return kind(**{name: _decode(data[name], hint) for name, hint in _hints(kind).items()})
+    left_out = set(_later(kind)) - set(data)
+    return kind(**{name: _decode(data[name], hint) for name, hint in _hints(kind).items() if name not in left_out})
 
 
 def reply_type(kind: type[Request[Any]]) -> type[Any]:
@@ -116,26 +119,39 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
     return _KNOWN[kind]
 
 
-def _fields(value: Any) -> dict[str, Any]:
-    return {name: _encode(getattr(value, name), hint) for name, hint in _hints(type(value)).items()}
+def _later(kind: type[Any]) -> dict[str, Any]:
+    """Fields that are written only when they differ from their default, and those; see ``ports.requests.LATER``."""
+    return {field.name: field.default for field in dataclasses.fields(kind) if field.metadata.get("later")}
 
 
-def _encode(value: Any, hint: Any) -> Any:
+def _fields(value: Any, names: Sequence[str] | None = None) -> dict[str, Any]:
+    hints = _hints(type(value))
+    return {name: _encoder(hints[name])(getattr(value, name)) for name in names or hints}
+
+
+@functools.cache
+def _encoder(hint: Any) -> Callable[[Any], Any]:
+    """What writes a value of a type: looked up once, since a reply has thousands of numbers of the same few types."""
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
-        return None if value is None else _encode(value, _member(value, get_args(hint)))
+        members = get_args(hint)
+        return lambda value: None if value is None else _encoder(_member(value, members))(value)
     if origin is np.ndarray:
-        return _encode_array(np.asarray(value, _dtype(hint)))
+        dtype = _dtype(hint)
+        return lambda value: _encode_array(np.asarray(value, dtype))
     if origin is tuple:
-        return [_encode(one, get_args(hint)[0]) for one in value]
+        one = _encoder(get_args(hint)[0])
+        return lambda value: [one(part) for part in value]
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return {str(key): _encode(one, get_args(hint)[1]) for key, one in value.items()}
+        one = _encoder(get_args(hint)[1])
+        return lambda value: {str(key): one(part) for key, part in value.items()}
     if isinstance(hint, type) and issubclass(hint, tuple):  # a NamedTuple: its fields in order
-        return [_encode(one, kind) for one, kind in zip(value, _hints(hint).values(), strict=True)]
+        each = [_encoder(kind) for kind in _hints(hint).values()]
+        return lambda value: [encode(part) for encode, part in zip(each, value, strict=True)]
     if hint is float:
-        return _plain(float(value))
+        return lambda value: _plain(float(value))
     if hint in (str, int, bool):
-        return hint(value)
+        return hint  # type: ignore[no-any-return]
     raise TypeError(f"no encoding for {hint}")
 
 

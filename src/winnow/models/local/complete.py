@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from winnow.models.local.network import MIN_ROWS
-from winnow.models.local.sampling import draw
+from winnow.models.local.sampling import draw_for
 from winnow.models.stopping import first_stop
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def complete_rows(session: Session, rows: list[Row], scribe: Scribe, request: Co
     for step in range(request.max_tokens):
         numbers = torch.zeros(logprob.shape[0], dtype=torch.float64)
         numbers[: len(place)] = torch.from_numpy(uniform[place, step])
-        token = draw(logprob, numbers.to(logprob.device), temperature=request.temperature, top_p=request.top_p)
+        token = draw_for(request, logprob, numbers.to(logprob.device))
         drawn = logprob.gather(1, token[:, None])[:, 0]
         for row, one, value in zip(place, token.tolist(), drawn.tolist()):
             if not rows[row].finish:

@@ -1,39 +1,102 @@
-"""Drawing tokens where the logits live: temperature, top-p, and the inverse CDF at a given uniform number.
+"""Drawing tokens where the logits live: temperature, top-p, min-p, typical, and the inverse CDF at a given uniform number.
 
 The same function of (log-probabilities, uniform) as ``models.sampling``, in torch and for a whole batch.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
+from torch.nn.functional import pad
 
 from winnow.models.sampling import ROUNDING
 
+if TYPE_CHECKING:
+    from winnow.ports.requests import Complete
 
-def temper(logprob: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
-    """Unnormalised probabilities ``[N, V]``, float64, of sampling at ``temperature`` (> 0) within ``top_p``."""
-    scaled = logprob.double() / temperature
-    weight = (scaled - scaled.amax(dim=1, keepdim=True)).exp()
-    if top_p >= 1.0:
-        return weight
-    ordered, token = torch.sort(weight, dim=1, descending=True, stable=True)
-    before = ordered.cumsum(dim=1) - ordered
-    kept = before < (top_p - ROUNDING) * ordered.sum(dim=1, keepdim=True)
-    return torch.zeros_like(weight).scatter_(1, token, ordered * kept)
+BLOCK = 128  # tokens that are summed first; the inverse CDF then looks into one block only
 
 
-def draw(logprob: torch.Tensor, uniform: torch.Tensor, *, temperature: float, top_p: float) -> torch.Tensor:
+def draw_for(request: Complete, logprob: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """One token a row ``[N]`` as a request's settings say; ``logprob`` may be logits."""
+    return draw(
+        logprob,
+        uniform,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        min_p=request.min_p,
+        typical=request.typical,
+    )
+
+
+def draw(
+    logprob: torch.Tensor,
+    uniform: torch.Tensor,
+    *,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    typical: float = 1.0,
+) -> torch.Tensor:
     """One token a row: ``[N]``.
 
     Parameters
     ----------
-    logprob : ``[N, V]`` natural log.
+    logprob : ``[N, V]`` natural log, up to a constant a row: logits will do.
     uniform : ``[N]`` float64 in [0, 1).
     temperature : >= 0; 0 takes the most probable token, ties to the smaller one.
-    top_p : in (0, 1]; the smallest set of most probable tokens that holds at least that mass, after temperature.
+    top_p, min_p, typical : as in ``models.sampling.temper``.
     """
     if temperature == 0:
         best = logprob == logprob.amax(dim=1, keepdim=True)
         return torch.where(best, torch.arange(logprob.shape[1], device=logprob.device), logprob.shape[1]).amin(dim=1)
-    cumulative = temper(logprob, temperature, top_p).cumsum(dim=1)
-    return (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(dim=1)
+    if top_p >= 1.0 and min_p <= 0.0 and typical >= 1.0:
+        scaled = logprob.float() - logprob.amax(dim=1, keepdim=True).float()
+        return inverse((scaled if temperature == 1.0 else scaled / temperature).exp(), uniform)
+    return inverse(temper(logprob, temperature, top_p, min_p, typical), uniform)
+
+
+def inverse(weight: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """The first token a row at which the running sum of ``weight`` ``[N, V]`` exceeds ``uniform`` ``[N]`` of the whole.
+
+    Sums over blocks come first, so that only one block a row is looked into; a token without weight is never taken.
+    """
+    rows, vocabulary = weight.shape
+    blocks = pad(weight, (0, -vocabulary % BLOCK)).view(rows, -1, BLOCK)
+    sums = blocks.sum(dim=2).double().cumsum(dim=1)
+    target = uniform.to(weight.device)[:, None] * sums[:, -1:]
+    most = (sums < sums[:, -1:]).sum(dim=1, keepdim=True)  # the last block with any weight, were rounding to pass it
+    block = torch.minimum((sums <= target).sum(dim=1, keepdim=True), most)
+    before = pad(sums, (1, 0)).gather(1, block)
+    inside = blocks[torch.arange(rows, device=weight.device), block[:, 0]].double()
+    place = (before + inside.cumsum(dim=1) <= target).sum(dim=1)
+    last = torch.where(inside > 0, torch.arange(BLOCK, device=weight.device), 0).amax(dim=1)
+    return block[:, 0] * BLOCK + torch.minimum(place, last)
+
+
+def temper(
+    logprob: torch.Tensor, temperature: float, top_p: float, min_p: float = 0.0, typical: float = 1.0
+) -> torch.Tensor:
+    """Unnormalised probabilities ``[N, V]``, float64, of sampling at ``temperature`` (> 0) within the other three."""
+    scaled = logprob.double() / temperature
+    weight = (scaled - scaled.amax(dim=1, keepdim=True)).exp()
+    if top_p < 1.0:
+        weight = _first(weight, -weight, top_p)
+    if min_p > 0.0:
+        weight = weight * (weight >= min_p * (1 - ROUNDING) * weight.amax(dim=1, keepdim=True))
+    if typical < 1.0:
+        probability = weight / weight.sum(dim=1, keepdim=True)
+        surprise = -probability.clamp(min=torch.finfo(torch.float64).tiny).log()
+        entropy = (probability * surprise).sum(dim=1, keepdim=True)
+        weight = _first(weight, torch.where(weight > 0, (surprise - entropy).abs(), torch.inf), typical)
+    return weight
+
+
+def _first(weight: torch.Tensor, rank: torch.Tensor, mass: float) -> torch.Tensor:
+    """``weight`` of the tokens of lowest ``rank`` up to and with the one that brings them to ``mass``; 0 elsewhere."""
+    token = torch.sort(rank, dim=1, stable=True).indices
+    ordered = weight.gather(1, token)
+    before = ordered.cumsum(dim=1) - ordered
+    kept = before < (mass - ROUNDING) * ordered.sum(dim=1, keepdim=True)
+    return torch.zeros_like(weight).scatter_(1, token, ordered * kept)
