@@ -61,8 +61,16 @@ def test_a_node_has_the_table_row_of_its_path() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"temperature": 0.5}, {"temperature": 1.7}, {"top_p": 0.7}, {"temperature": 1.5, "top_p": 0.6}]
-    + [{"min_p": 0.4}, {"typical": 0.5}, {"temperature": 1.3, "top_p": 0.9, "min_p": 0.2, "typical": 0.7}],
+    [
+        {},
+        {"temperature": 0.5},
+        {"temperature": 1.7},
+        {"top_p": 0.7},
+        {"temperature": 1.5, "top_p": 0.6},
+        {"min_p": 0.4},
+        {"typical": 0.5},
+        {"temperature": 1.3, "top_p": 0.9, "min_p": 0.2, "typical": 0.7},
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("prompt", ["", "ba"])

@@ -124,8 +124,8 @@ class Complete(Request[Completions]):
 
     Row ``i`` draws its uniforms from ``key`` at slot ``slots[i]``, one a step, by inverse CDF: its text depends neither
     on the other rows nor on their number. ``temperature`` 0 is greedy. Then come, each on what the one before left, with
-    its probabilities summing to one again: ``top_p`` keeps the smallest set of most probable tokens that holds at least that
-    mass; ``min_p`` keeps tokens at least that many times as probable as the most probable one (Nguyen et al. 2024);
+    its probabilities summing to one again: ``top_p`` keeps the smallest set of most probable tokens that holds at least
+    that mass; ``min_p`` keeps tokens at least that many times as probable as the most probable one (Nguyen et al. 2024);
     ``typical`` keeps the smallest set that holds at least that mass of tokens whose surprise is nearest to its mean, the
     entropy (Meister et al. 2022). Ties go to the smaller token.
     """
