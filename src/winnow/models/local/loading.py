@@ -13,12 +13,14 @@ from transformers.utils import logging as transformers_logging
 
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.directory import fingerprint, hashes
+from winnow.models.local.linear import pack
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.proof import reach
 from winnow.values.errors import CapabilityError, InputError, nearest
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+PRODUCTS = ("packed", "stock")
 
 
 def load_local(
@@ -28,6 +30,7 @@ def load_local(
     device: str | None = None,
     dtype: str = "float32",
     batch_size: int = 64,
+    products: str = "packed",
     trust_remote_code: bool = False,
 ) -> LocalModel:
     """A causal model from its directory, already checked; see ``winnow.models.load.load``."""
@@ -35,17 +38,21 @@ def load_local(
         raise InputError(f"unknown dtype {dtype!r}", where="dtype", remedy=nearest(dtype, DTYPES))
     if batch_size < 1:
         raise InputError(f"batch size {batch_size} is not at least 1", where="batch_size")
+    if products not in PRODUCTS:
+        raise InputError(f"unknown products {products!r}", where="products", remedy=nearest(products, PRODUCTS))
     place = _device(device)
     with _quiet():
         tokenizer, model = _read(path, name, DTYPES[dtype], trust_remote_code)
     model.to(place)
     model.eval()
+    way = pack(model).way if products == "packed" else "stock"
     context = _context_length(model.config.get_text_config(), tokenizer)
     network, codec = _halves(model, tokenizer, name)
     return LocalModel(
         network,
         codec,
-        identity=f"{Path(name).name}@{fingerprint(path)} {dtype} {place.type} batch={batch_size}",
+        identity=f"{Path(name).name}@{fingerprint(path)} {dtype} {place.type} batch={batch_size}"
+        + ("" if way == "stock" else f" {way}"),
         context_length=context,
         batch_size=batch_size,
         reach=reach(network, context),
@@ -54,6 +61,7 @@ def load_local(
             "device": device,
             "dtype": dtype,
             "batch_size": batch_size,
+            "products": products,
             "trust_remote_code": trust_remote_code,
         },
         files=hashes(path),

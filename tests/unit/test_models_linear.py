@@ -1,0 +1,120 @@
+"""Packed products are the model's own products, in float32's accuracy; where they cannot be had, nothing changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from winnow.models.load import load
+from winnow.models.local import linear
+from winnow.models.local.linear import Packed, pack
+from winnow.ports.requests import LogProb
+from winnow.values.errors import InputError
+
+Tiny = Callable[..., str]
+
+
+def network(seed: int = 0, dtype: torch.dtype = torch.float32) -> torch.nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.Tanh(), torch.nn.Linear(96, 40, bias=False)).to(
+            dtype
+        )
+
+
+def rows(num: int) -> torch.Tensor:
+    return torch.linspace(-2, 2, num * 64).view(num, 64).sin()
+
+
+@pytest.mark.parametrize("way", ["prepacked", "switched"])
+@pytest.mark.parametrize("num", [1, 7, 8, 33])
+def test_products_are_float32s(way: str, num: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against float64, in every way of multiplying and around the number of rows at which it takes over."""
+    if way == "switched":
+        monkeypatch.setattr(linear, "prepacked", unavailable)
+    packed, exact = network(), network().double()
+    assert pack(packed).way == way
+    with torch.inference_mode():
+        found = packed(rows(num))
+    torch.testing.assert_close(found.double(), exact(rows(num).double()), atol=1e-5, rtol=1e-5)
+
+
+def unavailable(*args: Any) -> Any:
+    raise AttributeError("no such operator")
+
+
+def coarse(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+    """What a CPU that takes the switch at its word would compute."""
+    return lambda x: torch.nn.functional.linear(x.bfloat16(), weight.bfloat16()).float() + (0 if bias is None else bias)
+
+
+def test_products_in_bfloat16_are_refused_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "prepacked", unavailable)
+    monkeypatch.setattr(linear, "switched", coarse)
+    model = network()
+    report = pack(model)
+    assert report.way == "stock"
+    assert "no such operator" in report.reason
+    assert "switched: relative error" in report.reason
+    assert type(model[0]) is torch.nn.Linear
+
+
+def test_weights_too_large_to_be_kept_twice_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_memory", lambda: 10_000)
+    report = pack(network())
+    assert report.way == "switched"
+    assert "third" in report.reason
+
+
+def test_nothing_global_stays_changed() -> None:
+    before = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined]
+    layer = Packed(network()[0], linear.switched)
+    with torch.inference_mode():
+        layer(rows(9))
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_training_goes_on_as_before() -> None:
+    """Names, gradients and an optimiser's step are the plain model's; what was packed is not used after the step."""
+    plain, packed = network(), network()
+    pack(packed)
+    assert list(packed.state_dict()) == list(plain.state_dict())
+    for model in (plain, packed):
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
+        model(rows(20)).square().sum().backward()
+        optimiser.step()
+    for one, other in zip(packed.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    with torch.inference_mode():
+        torch.testing.assert_close(packed(rows(20)), plain(rows(20)), atol=1e-5, rtol=1e-5)
+
+
+def test_bfloat16_weights_are_packed_too() -> None:
+    model, exact = network(dtype=torch.bfloat16), network(dtype=torch.bfloat16).double()
+    assert pack(model).way == "prepacked"
+    with torch.inference_mode():
+        found = model(rows(20).bfloat16()).double()
+        error = (found - exact(rows(20).bfloat16().double())).norm() / exact(rows(20).bfloat16().double()).norm()
+    assert error < 0.02
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_a_packed_model_agrees_with_the_stock_one_and_says_that_it_is_another(kind: str, tiny_model: Tiny) -> None:
+    directory = tiny_model(kind)
+    packed, stock = load(directory), load(directory, products="stock")
+    assert packed.identity == stock.identity + " prepacked"
+    request = LogProb(prompts=("ab cd", "had a bed", "ee."), continuations=(("abcd", " a", "h"),) * 3)
+    replies = [dict(model.answer([request]))[0] for model in (packed, stock)]
+    for one, other in zip(replies[0].logprob, replies[1].logprob, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4, rtol=0)
+    assert any(isinstance(module, Packed) for module in packed._network.model.modules())  # type: ignore[attr-defined]
+    assert not any(isinstance(module, Packed) for module in stock._network.model.modules())  # type: ignore[attr-defined]
+
+
+def test_unknown_products_are_refused(tiny_model: Tiny) -> None:
+    with pytest.raises(InputError, match=r"unknown products 'packd'.*packed"):
+        load(tiny_model("llama"), products="packd")
