@@ -4,11 +4,13 @@
 
 Float32, ``do_sample=False``, ``num_return_sequences=width``; the three ways to end (never/0, True/0, False/1); widths 1
 to 16. The end token is the one the model writes most often, so that beams really end. Sets and order must be equal up
-to the end token; where they differ, both are scored again and count as a tie when the sums differ by less than 1e-4.
+to the end token; where they differ, both are scored again and count as a tie when the sums differ by less than 1e-4. Counted
+apart (``edge``) is a pruning that differs: at some step the last candidate kept and the first one dropped lay within 1e-4 of
+each other, and our beam with these two in the other order finds exactly what transformers found.
 
-Prompts of one length are one batch for transformers (nothing is padded); our searches run in lockstep. A search that differs
-is asked again of transformers alone, outside any batch. A line is written for each model, width and setting; with
-``--json FILE`` those that stand there, for the same weights and prompts, are not computed again. Ends with 1 when any differ.
+Prompts of one length are one batch for transformers (nothing is padded); our searches run in lockstep. A search that
+differs is asked again of transformers alone, outside any batch. A line is written for each model, width and setting; with
+``--json FILE`` those that stand there, for the same weights and prompts, are not computed again. Ends with 1 if any differ.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,9 +29,10 @@ import numpy as np
 
 import winnow as wn
 from winnow.ports.merging import merge_alike
-from winnow.ports.program import gather, run
+from winnow.ports.program import Program, gather, run
 from winnow.ports.requests import LanguageModel, NextToken
 from winnow.search.beam import beam
+from winnow.search.found import Found
 from winnow.values.random import Key, uniforms
 from winnow.values.tree import Tree
 
@@ -48,11 +52,12 @@ MODES = (Mode("never", 0.0, "proven"), Mode(True, 0.0, "first"), Mode(False, 1.0
 
 
 class Tally(NamedTuple):
-    """What a comparison found; ``equal``, ``ties`` and ``other`` count searches."""
+    """What a comparison found; ``equal``, ``ties``, ``edge`` and ``other`` count searches."""
 
     searches: int = 0
     equal: int = 0
     ties: int = 0
+    edge: int = 0
     other: int = 0
     hypotheses: int = 0
     ended: int = 0
@@ -123,23 +128,24 @@ def theirs_all(model: Any, prompts: Sequence[Sequence[int]], end: int, width: in
     return [found[index] for index in range(len(prompts))]
 
 
+def our_program(prompt: Sequence[int], end: int, width: int, mode: Mode) -> Program[Found]:
+    """Our beam, as transformers is asked."""
+    return beam(
+        Tree([prompt]),
+        0,
+        width=width,
+        depth=DEPTH,
+        end_tokens=[end],
+        length_exponent=mode.exponent,
+        ending=mode.ending,
+    )
+
+
 def ours_all(
     model: LanguageModel, prompts: Sequence[Sequence[int]], end: int, width: int, modes: Sequence[Mode]
 ) -> list[list[list[list[int]]]]:
     """What our beam returns, by mode and prompt; all of them in lockstep."""
-    programs = [
-        beam(
-            Tree([prompt]),
-            0,
-            width=width,
-            depth=DEPTH,
-            end_tokens=[end],
-            length_exponent=mode.exponent,
-            ending=mode.ending,
-        )
-        for mode in modes
-        for prompt in prompts
-    ]
+    programs = [our_program(prompt, end, width, mode) for mode in modes for prompt in prompts]
     found = run(merge_alike(gather(programs)), model)
     rows = [[one.tree.tokens(int(node)) for node in one.nodes] for one in found]
     return [rows[start : start + len(prompts)] for start in range(0, len(rows), len(prompts))]
@@ -166,6 +172,43 @@ def tied(model: LanguageModel, prompt: Sequence[int], mine: Any, other: Any, exp
     )
 
 
+class Nudged:
+    """A model in which one token after one text is a little less probable."""
+
+    def __init__(self, model: LanguageModel, text: Sequence[int], token: int, amount: float) -> None:
+        self.model, self.text, self.token, self.amount = model, list(text), token, amount
+        self.identity, self.answers = model.identity, model.answers
+
+    def answer(self, requests: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for index, reply in self.model.answer(requests):
+            here = np.array([requests[index].tree.sequence(int(node)) == self.text for node in requests[index].nodes])
+            less = self.amount * (here[:, None] & (reply.token == self.token))
+            yield index, replace(reply, logprob=reply.logprob - less)
+
+
+def at_the_edge(
+    model: LanguageModel, prompt: Sequence[int], other: list[list[int]], end: int, width: int, mode: Mode
+) -> bool:
+    """Whether two candidates at the edge of our beam lie within 1e-4, and in the other order give what ``other`` is."""
+    tree = run(our_program(prompt, end, width, mode), model).tree
+    depth = np.array([len(tree.path(node)) for node in range(len(tree))])
+    for step in range(DEPTH):
+        live = np.flatnonzero((depth == step) & (tree.token != end))
+        if not live.size:
+            break
+        reply = dict(model.answer([NextToken(tree=tree, nodes=live, top=2 * width)]))[0]
+        total = np.where(reply.token == end, -np.inf, tree.path_logprob(live)[:, None] + reply.logprob).ravel()
+        order = np.argsort(-total, kind="stable")
+        gap = float(total[order[width - 1]] - total[order[width]]) if order.size > width else np.inf
+        if gap < TIE:
+            row, column = divmod(int(order[width - 1]), reply.token.shape[1])
+            text, token = tree.sequence(int(live[row])), int(reply.token[row, column])
+            found = run(our_program(prompt, end, width, mode), Nudged(model, text, token, 2 * gap + 1e-7))
+            if [found.tree.tokens(int(node)) for node in found.nodes] == other:
+                return True
+    return False
+
+
 def compare(
     model: LanguageModel,
     rival: Any,
@@ -182,11 +225,13 @@ def compare(
             other = batched if mine == batched else theirs(rival, [prompt], end, width, mode)[0]
             equal = mine == other
             tie = not equal and tied(model, prompt, mine, other, mode.exponent)
+            edge = not equal and not tie and at_the_edge(model, prompt, other, end, width, mode)
             if not equal and not tie:
-                told = {"prompt": list(prompt), "ending": mode.ending, "width": width, "ours": mine, "theirs": other}
+                told = {"prompt": list(prompt), "ending": mode.ending, "width": width, "ours": mine}
+                told |= {"theirs": other, "edge": edge}
                 print(json.dumps(told), file=sys.stderr)
             ended = sum(row[-1] == end for row in other)
-            tally = tally.plus(Tally(1, equal, tie, not equal and not tie, len(other), ended))
+            tally = tally.plus(Tally(1, equal, tie, edge, not (equal or tie or edge), len(other), ended))
         tallies.append(tally)
     return tallies
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Hashable, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -96,7 +97,7 @@ def _apart(reply: Any, requests: Sequence[Request[Any]]) -> list[Any]:
     ends = np.cumsum([0, *(len(getattr(request, _ROWS[type(request)][0])) for request in requests)])
     shares = [np.diff(total * ends // max(1, ends[-1])) for total in reply.cost]
     parts = []
-    for at, (start, end) in enumerate(zip(ends[:-1], ends[1:], strict=True)):
+    for at, (start, end) in enumerate(pairwise(ends.tolist())):
         values = {field.name: getattr(reply, field.name) for field in dataclasses.fields(reply)}
         rows = {name: value if value is None else value[start:end] for name, value in values.items() if name != "cost"}
         parts.append(dataclasses.replace(reply, **rows, cost=Cost(*(int(share[at]) for share in shares))))
