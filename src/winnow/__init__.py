@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from winnow.api import resume as resume
     from winnow.api import retract as retract
     from winnow.api import task as task
+    from winnow.direct import complete as complete
+    from winnow.direct import logprob as logprob
     from winnow.models.load import load as load
     from winnow.search.call import search as search
     from winnow.values.errors import WinnowError as WinnowError
@@ -32,7 +34,9 @@ _HOME = {
     "Task": "winnow.adaption.task",
     "WinnowError": "winnow.values.errors",
     "adapt": "winnow.api",
+    "complete": "winnow.direct",
     "load": "winnow.models.load",
+    "logprob": "winnow.direct",
     "resume": "winnow.api",
     "retract": "winnow.api",
     "search": "winnow.search.call",
