@@ -112,7 +112,7 @@ def adapt(
     model : from ``winnow.load``, or any language model behind the port.
     task : from ``winnow.task`` or ``winnow.Task``.
     seed : names the run's random numbers; the same seed, machine and batch size give the same bytes.
-    audit : gold labels to spend on whether the evaluator can carry the loop; 0 is no audit.
+    audit : gold labels to spend, over the rounds, on whether the evaluator carries the loop; 0 is no audit.
     response : True holds queries out (``task.held_out``) and measures the response curve on them first, so that every round
         stands beside its prediction; or a ``Response`` measured before on queries that are not the task's.
     limits, observer : as in ``winnow.ports.program.run``.

@@ -65,9 +65,10 @@ class Run:
             )
         if self.rounds and self.rounds[0]["error"] is None:
             lines.append(NOT_IDENTIFIABLE)
-        if self.rounds and (audit := self.rounds[0]["audit"]):
+        if self.rounds and (audit := self.rounds[-1]["audit"]):
+            since = f" (those since round {audit['since']})" if audit["since"] else ""
             lines.append(
-                f"audit, {audit['labels']} labels: "
+                f"audit, {audit['labels']} labels{since}: "
                 f"s {_rate(audit['sensitivity'])}, f {_rate(audit['false_positive_rate'])}, "
                 f"one-sided 95 % bound of s - f {audit['bound']:+.3f}"
             )

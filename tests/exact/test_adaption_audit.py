@@ -1,31 +1,49 @@
-"""The audit: what it estimates is s and f, and how often it stops a loop is what it promises."""
+"""The audit: what it estimates is s and f, and how often it stops a loop, at once or later, is what it promises."""
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, fisher_exact
 
-from winnow.adaption.audit import draw_sample, judge
+from winnow.adaption.audit import CHANGE, FIRST, Audit, Labels, change, draw_sample, judge
 from winnow.values.random import Key
 
+ANSWERS = 10_000
 
-def stopped(error: float, s: float, f: float, labels: int, num_accepted: int | None = None) -> float:
-    """Probability that an audit stops the loop, summed over every outcome of its two strata."""
+
+def found(number, right_accepted, num_accepted, right_rejected, num_rejected, rate=0.5):
+    accepted = round(ANSWERS * rate)
+    return Labels(
+        number, right_accepted, num_accepted, right_rejected, num_rejected, accepted, ANSWERS - accepted
+    )  # fmt: skip
+
+
+def looks(error: float, s: float, f: float, labels: int, num_accepted: int | None = None):
+    """Every outcome of one look: its probability ``[A, R]`` and the bound of s - f it leads to ``[A, R]``."""
     rate = s * (1 - error) + f * error
     accepted = labels // 2 if num_accepted is None else num_accepted
     rejected = labels - accepted
     yes = binom.pmf(np.arange(accepted + 1), accepted, s * (1 - error) / rate)
     no = binom.pmf(np.arange(rejected + 1), rejected, (1 - s) * (1 - error) / (1 - rate))
-    carries = np.array(
-        [[judge(a, accepted, b, rejected, rate).carries for b in range(rejected + 1)] for a in range(accepted + 1)]
-    )
-    return float(1 - yes @ carries @ no)
+    bound = [
+        [judge([found(0, a, accepted, b, rejected, rate)]).bound for b in range(rejected + 1)]
+        for a in range(accepted + 1)
+    ]
+    return np.outer(yes, no), np.array(bound)
+
+
+def stopped(*setting) -> float:
+    """Probability that one look stops the loop, summed over every outcome of its two sides."""
+    chance, bound = looks(*setting)
+    return float(chance[bound <= 0].sum())
 
 
 @pytest.mark.parametrize("error", [0.1, 0.2, 0.5, 0.8])
 @pytest.mark.parametrize("labels", [20, 40, 80])
-def test_an_evaluator_that_cannot_tell_is_stopped_at_least_95_times_in_100(error, labels):
+def test_an_evaluator_that_cannot_tell_is_stopped_at_once_at_least_95_times_in_100(error, labels):
     assert stopped(error, 0.5, 0.5, labels) >= 0.95
 
 
@@ -40,26 +58,121 @@ def test_an_inverted_evaluator_is_always_stopped(labels):
     assert stopped(0.5, 0.2, 0.8, labels) > 1 - 1e-4
 
 
-def test_a_good_evaluator_is_stopped_at_most_5_times_in_100_by_80_labels():
-    assert stopped(0.5, 0.8, 0.2, 80) <= 0.05
-    assert stopped(0.5, 0.75, 0.25, 80) <= 0.05
+def test_a_good_evaluator_is_stopped_by_the_first_40_labels_at_most_5_times_in_100_and_20_labels_are_too_few():
+    assert stopped(0.5, 0.8, 0.2, FIRST) <= 0.05
+    assert stopped(0.5, 0.8, 0.2, 20) > 0.1
 
 
-def test_the_estimates_are_s_and_f_when_labels_are_plenty():
-    error, s, f = 0.3, 0.8, 0.25
-    rate, half = s * (1 - error) + f * error, 100_000
-    verdict = judge(
-        round(half * s * (1 - error) / rate), half, round(half * (1 - s) * (1 - error) / (1 - rate)), half, rate
-    )
+def test_the_bound_lies_below_what_it_bounds_95_times_in_100():
+    for error, s, f, labels in itertools.product((0.2, 0.5, 0.8), (0.5, 0.8), (0.2, 0.45), (20, 60)):
+        chance, bound = looks(error, s, f, labels)
+        assert chance[bound <= s - f].sum() >= 0.95, (error, s, f, labels)
+
+
+def test_one_round_is_fishers_exact_test():
+    for a, b in ((8, 3), (5, 5), (10, 0), (2, 9)):
+        fisher = fisher_exact([[a, 10 - a], [b, 10 - b]], alternative="greater").pvalue
+        verdict = judge([found(0, a, 10, b, 10)])
+        assert verdict.p_value == pytest.approx(fisher, abs=1e-9)
+        assert verdict.carries == (fisher <= 0.05)
+
+
+def test_the_estimates_are_s_and_f_when_labels_are_plenty_also_over_rounds_of_different_error():
+    s, f, half, rounds = 0.8, 0.25, 5_000, []
+    for number, error in enumerate((0.5, 0.2, 0.05)):
+        rate = s * (1 - error) + f * error
+        yes, no = half * s * (1 - error) / rate, half * (1 - s) * (1 - error) / (1 - rate)
+        rounds.append(found(number, round(yes), half, round(no), half, rate))
+    verdict = judge(rounds)
     assert verdict.sensitivity == pytest.approx(s, abs=1e-3)
-    assert verdict.false_positive_rate == pytest.approx(f, abs=1e-3)
-    assert verdict.bound == pytest.approx(s - f, abs=0.01)
+    assert verdict.false_positive_rate == pytest.approx(f, abs=2e-3)
+    assert verdict.bound == pytest.approx(s - f, abs=0.03)
+    assert verdict.bound < s - f
 
 
-def test_an_empty_stratum_shows_nothing():
-    nothing = judge(10, 10, 0, 0, 1.0)
-    assert (nothing.carries, nothing.sensitivity, nothing.false_positive_rate) == (False, None, None)
-    assert not judge(0, 0, 0, 10, 0.0).carries
+def test_an_empty_stratum_or_right_answers_alone_show_nothing():
+    for nothing in (found(0, 10, 10, 0, 0, 1.0), found(0, 0, 0, 0, 10, 0.0)):
+        assert (judge([nothing]).carries, judge([nothing]).sensitivity) == (False, None)
+    assert not judge([found(0, 20, 20, 20, 20)]).carries
+    assert judge([found(0, 20, 20, 20, 20)]).bound == -1.0
+
+
+def test_a_change_is_given_its_exact_probability_by_enumeration():
+    """Two rounds with the same odds ratio: given all four margins, what the recent one holds is counted out."""
+    before, recent, psi = found(0, 3, 4, 1, 3), found(1, 1, 3, 2, 3), 3.7
+    chance = {}
+    for x, y in itertools.product(range(5), range(4)):
+        ways = 1.0
+        for seen, one in ((x, before), (y, recent)):
+            right = one.right_accepted + one.right_rejected
+            if right - seen < 0 or right - seen > one.num_rejected:
+                ways = 0.0
+                break
+            table = binom.pmf(seen, one.num_accepted, 0.5) * binom.pmf(right - seen, one.num_rejected, 0.5)
+            ways *= table * psi**seen
+        if x + y == 4:
+            chance[y] = ways
+    expected = sum(value for y, value in chance.items() if y <= 1) / sum(chance.values())
+    assert change([before], [recent]) == pytest.approx(expected, rel=1e-9)
+
+
+def whole_run(rng, rounds, labels) -> int | None:
+    """The round that stops a loop whose rounds have these (error, s, f); None when none does."""
+    audit = Audit(labels, len(rounds) - 1)
+    for number, (error, s, f) in enumerate(rounds):
+        rate, half = s * (1 - error) + f * error, audit.allowance[number] // 2
+        yes = rng.binomial(half, s * (1 - error) / rate)
+        no = rng.binomial(half, (1 - s) * (1 - error) / (1 - rate))
+        if not audit.look(found(number, yes, half, no, half, rate)).carries:
+            return number
+    return None
+
+
+def share_stopped(rounds, labels, *, from_round=0, by=None, num_runs=400) -> float:
+    """Of runs that reached ``from_round``, how many were stopped in it or later, by round ``by`` at the latest."""
+    rng = np.random.default_rng(0)
+    ends = [whole_run(rng, rounds, labels) for _ in range(num_runs)]
+    reached = [end for end in ends if end is None or end >= from_round]
+    return float(np.mean([end is not None and (by is None or end <= by) for end in reached]))
+
+
+FALLING = [0.5, 0.25, 0.15, 0.12, 0.1, 0.1, 0.1]
+RISING = [0.5, 0.55, 0.6, 0.62, 0.64, 0.66, 0.68]
+MARGIN = 2.5 * np.sqrt(0.05 * 0.95 / 400)
+
+
+@pytest.mark.parametrize("labels", [20, 60, 120])
+def test_over_a_whole_run_a_useless_evaluator_is_stopped_and_an_inverted_one_at_the_start(labels):
+    assert share_stopped([(e, 0.5, 0.5) for e in RISING], labels) >= 0.95 - MARGIN
+    assert share_stopped([(e, 0.2, 0.8) for e in RISING], labels, by=0) == 1.0
+
+
+@pytest.mark.parametrize("labels", [60, 120, 240])
+def test_over_a_whole_run_a_good_evaluator_is_stopped_at_most_5_times_in_100(labels):
+    assert share_stopped([(e, 0.84, 0.2) for e in FALLING], labels) <= 0.05
+    assert share_stopped([(0.5, 0.8, 0.2)] * 7, labels) <= 0.05
+    # and all but nothing of it comes after the start
+    assert share_stopped([(e, 0.84, 0.2) for e in FALLING], labels, from_round=1) <= CHANGE
+
+
+def test_an_evaluator_that_turns_is_stopped_in_that_round_or_the_next_when_labels_suffice():
+    inverted = [(0.3, 0.84, 0.2)] * 3 + [(0.3, 0.2, 0.84)] + [(0.5, 0.2, 0.84)] * 3
+    assert share_stopped(inverted, 200, from_round=3, by=4) >= 0.95
+    assert share_stopped(inverted, 80, from_round=3, by=6) >= 0.9
+    # what pooling alone would do: half of all labels lie at the start, and it would not see it in time
+    pooled = (
+        [found(0, 40, 50, 10, 50)] + [found(n, 6, 8, 2, 8) for n in (1, 2)] + [found(n, 2, 8, 7, 8) for n in (3, 4)]
+    )
+    assert judge(pooled).carries
+
+
+def test_labels_are_never_more_than_asked_for_and_those_of_a_few_go_to_the_start():
+    for labels, rounds in itertools.product((2, 20, 41, 60, 81, 500), (1, 4, 6, 30)):
+        allowance = Audit(labels, rounds).allowance
+        assert len(allowance) == rounds + 1
+        assert labels - 2 <= sum(allowance) + (allowance[0] % 2) <= labels + 1
+        assert sum(allowance) <= labels
+        assert allowance[0] == (labels if labels <= FIRST else max(labels // 2, FIRST))
 
 
 def test_the_sample_is_half_and_half_and_fills_up_from_the_other_side():

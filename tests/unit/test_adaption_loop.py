@@ -249,3 +249,55 @@ def test_gold_stands_by_its_query_in_one_file_and_a_gap_is_named(tmp_path):
         task_from(queries=file, gold=file)
     with pytest.raises(InputError, match="read as a bool, not as text"):
         task_from(queries=["a", "b"], gold=[True, "x"])
+
+
+class Fooled(Organism):
+    """Contexts with a wrong answer bring wrong answers of a persuasive kind, which the evaluator takes for right ones."""
+
+    def _complete(self, request):
+        reply = super()._complete(request)
+        fooling = [len(re.findall(r"A: (?:wrong|surely)", str(prompt))) >= 1 for prompt in request.prompts]
+        text = tuple(
+            " surely" if fooled and one == " wrong" else one for one, fooled in zip(reply.text, fooling, strict=True)
+        )
+        return type(reply)(**{**vars(reply), "text": text})
+
+    def _evaluate(self, request):
+        reply = super()._evaluate(request)
+        score = [0.99 if item.answer == "surely" else one for item, one in zip(request.items, reply.score, strict=True)]
+        return type(reply)(**{**vars(reply), "score": np.array(score)})
+
+
+def test_an_audit_stops_a_loop_whose_contexts_bring_answers_that_fool_the_evaluator():
+    """At the start s = .7 and f = .3; by round 1 what is wrong is accepted more readily than what is right."""
+    fooled = task(queries=[f"q{i}?" for i in range(400)], gold=["right"] * 400, rounds=6)
+    unwatched = adapt(Fooled(), fooled, seed=0)
+    assert unwatched.rounds[0]["sensitivity"] > unwatched.rounds[0]["false_positive_rate"]
+    assert unwatched.rounds[1]["sensitivity"] < unwatched.rounds[1]["false_positive_rate"]
+    assert unwatched.rounds[-1]["error"] > unwatched.rounds[1]["error"]
+    for seed in range(3):
+        run = adapt(Fooled(), fooled, seed=seed, audit=400)
+        assert (run.stop.reason, len(run.rounds) in (2, 3)) == ("audit", True)
+        assert "the evaluator has changed: gold labels since round" in run.stop.message
+        honest = adapt(Organism(), fooled, seed=seed, audit=400)
+        assert honest.stop.reason == "rounds"
+        spent = [record["audit"]["labels"] for record in honest.rounds]
+        assert spent == sorted(set(spent))  # some in every round
+        assert spent[-1] <= 400
+
+
+def test_labels_pick_nothing():
+    plain, audited = adapt(Organism(), task(), seed=0), adapt(Organism(), task(), seed=0, audit=60)
+    assert audited.answers == plain.answers[: len(audited.answers)]
+    assert len(audited.rounds) > 1
+
+
+def test_an_audited_run_shows_its_labels_in_the_table_and_the_last_word_in_its_conclusion():
+    run = adapt(Organism(scores=(0.95, 0.05, 0.5)), task(), seed=0, audit=60)
+    heading, *rows = run.table().splitlines()
+    assert heading.endswith("labels: s, f, s-f >")
+    last = run.rounds[-1]["audit"]
+    rates = f"{last['sensitivity']:.2f}, {last['false_positive_rate']:.2f}"
+    assert rows[-1].endswith(f"{last['labels']}: {rates}, {last['bound']:+.3f}")
+    assert f"audit, {last['labels']} labels: " in " ".join(run.conclusion())
+    assert "labels" not in adapt(Organism(), task(), seed=0).table()

@@ -69,7 +69,7 @@ def iterate(
     key : where its random numbers belong.
     chat : whether prompts are chat messages (``LanguageModel.chat``).
     gold : right answer of each query; measures every round, picks nothing.
-    num_labels : gold labels an audit may spend on round 0; the loop goes on only if s - f is shown to be above 0.
+    num_labels : gold labels an audit may spend over the rounds; the loop goes on only while s - f is shown to be above 0.
     forecast : predictions of each round from queries the run never sees.
     removed : numbers of answers that are not kept, whatever selection says; their ``parts`` then hold ``retracted``.
 
@@ -81,6 +81,7 @@ def iterate(
     buffer = Buffer(appended=task.buffer == "appended")
     everyone: list[Answer] = []
     means: list[tuple[float, float]] = []
+    audit = audits.Audit(num_labels, task.rounds) if num_labels else None
     verdict, stop = None, Stop("rounds", f"all {task.rounds} rounds are done")
     rounds = schedule(task, key)
     for number in range(task.rounds + 1):
@@ -94,9 +95,9 @@ def iterate(
         born = [retract(answer) if answer.number in removed else answer for answer in born]
         buffer.fill([answer for answer in born if answer.accepted], first=len(everyone))
         ancestors, everyone = everyone, [*everyone, *born]
-        if number == 0 and num_labels:
+        if audit is not None:
             assert gold is not None
-            verdict = spend_labels(task, born, gold, num_labels, key)
+            verdict = audit.look(label(task, number, born, gold, audit.allowance[number], key))
         info = account(task, number, born, ancestors, gold, forecast, verdict)
         survival = np.array([answer.survival for answer in born])
         with np.errstate(divide="ignore"):
@@ -167,16 +168,32 @@ def retract(answer: Answer) -> Answer:
     return answer._replace(accepted=False, parts={**answer.parts, "retracted": 1.0})
 
 
-def spend_labels(task: Task, born: list[Answer], gold: Mapping[str, str], num_labels: int, key: Key) -> audits.Verdict:
-    """Label a stratified sample of a round's accepted and rejected answers, and judge s - f."""
+def label(
+    task: Task, number: int, born: list[Answer], gold: Mapping[str, str], num_labels: int, key: Key
+) -> audits.Labels:
+    """Label a stratified sample of a round's accepted and rejected answers."""
     accepted = np.array([i for i, answer in enumerate(born) if answer.accepted], np.int64)
     rejected = np.array([i for i, answer in enumerate(born) if not answer.accepted], np.int64)
-    yes, no = audits.draw_sample(accepted, rejected, num_labels, key.child("audit"))
+    place = key.child("audit", number) if number else key.child("audit")
+    yes, no = audits.draw_sample(accepted, rejected, num_labels, place)
     right = [
         int((kinds_of([born[i].item for i in side], gold, task.match, task.abstentions) == RIGHT).sum())
         for side in (yes, no)
     ]
-    return audits.judge(right[0], yes.size, right[1], no.size, accepted.size / len(born))
+    return audits.Labels(number, right[0], yes.size, right[1], no.size, accepted.size, rejected.size)
+
+
+def audit_stop(verdict: audits.Verdict) -> str:
+    """Why an audit stops the loop, in words."""
+    bound = f"(one-sided 95 % bound of s - f: {verdict.bound:+.3f})"
+    if verdict.since:
+        return (
+            f"the evaluator has changed: gold labels since round {verdict.since} say less than those before, and do not "
+            f"show that right answers are still accepted more readily than wrong ones {bound}"
+        )
+    return (
+        f"{verdict.labels} gold labels do not show that right answers are accepted more readily than wrong ones {bound}"
+    )
 
 
 def mean_score(born: list[Answer]) -> tuple[float, float]:
@@ -200,11 +217,7 @@ def early_stop(
             f"(max_off_scale {task.max_off_scale:g}; try other words, another question, or another evaluator)",
         )
     if verdict is not None and not verdict.carries:
-        return Stop(
-            "audit",
-            f"{verdict.labels} gold labels do not show that right answers are accepted more readily than wrong ones "
-            f"(one-sided 95 % bound of s - f: {verdict.bound:+.3f})",
-        )
+        return Stop("audit", audit_stop(verdict))
     if not buffer.answers:
         return Stop("nothing accepted", "the evaluator accepted nothing, so there is nothing to put into a context")
     recent = means[-task.patience - 1 :]

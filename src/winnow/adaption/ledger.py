@@ -14,7 +14,8 @@ Keys of a round's record (``None`` where a thing is not known, never a guess):
     mean_score                 of all answers, an empty one counting 0
     off_scale                  mean probability mass the survey's words did not get (survey only)
     price                      for "correctness" (gold) and "score": {"selection", "transmission", "parentless", "change"}
-    audit                      what the labels showed, on the round they were spent
+    audit                      what gold labels have shown by this round: {"sensitivity", "false_positive_rate", "bound",
+                               "p_value", "labels", "since"} (audit.Verdict)
     cost                       calls and tokens so far
 """
 
@@ -62,7 +63,7 @@ def account(
         "mean_score": float(np.mean([answer.score or 0.0 for answer in born])),
         "off_scale": float(np.mean(off_scale)) if off_scale else None,
         "predicted": None,
-        "audit": verdict._asdict() if verdict is not None and number == 0 else None,
+        "audit": verdict._asdict() if verdict is not None else None,
     }
     kind = old_kind = None
     if gold is not None:

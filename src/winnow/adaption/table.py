@@ -21,11 +21,13 @@ HEADINGS = (
     "tokens",
 )
 WIDTHS = (5, 20, 20, 6, 8, 5, 5, 7, 8, 6, 7, 8, 9)
+AUDIT, AUDIT_WIDTH = "labels: s, f, s-f >", 24
 
 
-def heading() -> str:
-    """The line above the rounds."""
-    return "  ".join(f"{name:>{width}}" for name, width in zip(HEADINGS, WIDTHS, strict=True))
+def heading(record: Mapping[str, Any]) -> str:
+    """The line above the rounds; an audited run, as its ``record`` tells, has a column more."""
+    line = "  ".join(f"{name:>{width}}" for name, width in zip(HEADINGS, WIDTHS, strict=True))
+    return line if record["audit"] is None else f"{line}  {AUDIT:>{AUDIT_WIDTH}}"
 
 
 def row(record: Mapping[str, Any]) -> str:
@@ -47,12 +49,18 @@ def row(record: Mapping[str, Any]) -> str:
         _signed(price.get("transmission")),
         f"{record['cost']['prompt_tokens'] + record['cost']['new_tokens']:,}",
     )
-    return "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
+    line = "  ".join(f"{cell:>{width}}" for cell, width in zip(cells, WIDTHS, strict=True))
+    audit = record["audit"]
+    if audit is None:
+        return line
+    rates = f"{_share(audit['sensitivity'], 2)}, {_share(audit['false_positive_rate'], 2)}"
+    shown = f"{audit['labels']}: {rates}, {audit['bound']:+.3f}"
+    return f"{line}  {shown:>{AUDIT_WIDTH}}"
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Heading and rounds."""
-    return "\n".join([heading(), *map(row, records)])
+    """Heading and rounds; nothing where there are none."""
+    return "\n".join([heading(records[0]), *map(row, records)]) if records else ""
 
 
 def _interval(value: float | None, interval: Sequence[float] | None) -> str:

@@ -34,7 +34,7 @@ from winnow.cli.screen import Screen
     "--audit",
     type=int,
     metavar="N",
-    help="Spend N gold labels on whether the evaluator can carry the loop; stop with exit code 4 if not.",
+    help="Spend N gold labels, over the rounds, on whether the evaluator carries the loop; stop with exit code 4 if not.",
 )
 @click.option(
     "--response-curve/--no-response-curve",

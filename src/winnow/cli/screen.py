@@ -33,7 +33,7 @@ class Screen:
                 click.echo(to_json(note.info))
                 return
             if not self.begun:
-                click.echo(heading())
+                click.echo(heading(note.info))
             self.begun = True
             click.echo(row(note.info))
 

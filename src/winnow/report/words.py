@@ -210,7 +210,7 @@ def unknown(runs: Sequence[RunData]) -> list[str]:
         lines.append(
             "s and f are known here only because gold measured them; from one evaluator alone they are not identifiable."
         )
-    for audit in [rounds[0]["audit"] for rounds in begun if rounds[0]["audit"]]:
+    for audit in [rounds[-1]["audit"] for rounds in begun if rounds[-1]["audit"]]:
         lines.append(
             f"An audit of {audit['labels']} labels bounds s − f from below by {audit['bound']:+.3f} (one-sided 95\u00a0%)."
         )
