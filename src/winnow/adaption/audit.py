@@ -76,8 +76,8 @@ class Audit:
     Notes
     -----
     Half of the labels, and at least FIRST, go to the start: there a bad evaluator has taught nothing yet, and errors,
-    which tell most, are many. The rest is spread evenly over the later rounds. A useless evaluator (s = f) is stopped at the
-    start with probability 0.95 or more, exactly, whatever the sizes. One that stays as it is is stopped for a change with
+    which tell most, are many. The rest is spread evenly over the later rounds. A useless evaluator (s = f) is stopped at
+    the start with probability 0.95 or more, exactly, whatever the sizes. One that stays as it is is stopped for a change with
     probability CHANGE at most: a look that compares t ways of cutting the rounds in two gives each CHANGE / (num_rounds t).
     """
 
@@ -118,8 +118,8 @@ def judge(counted: Sequence[Labels]) -> Verdict:
 
     s and f are those of all answers of these rounds, each labelled one standing for its side's others. The bound of the
     odds ratio is exact (conditional on the margins, so never above its 5 %); as a bound of s - f it is read at the rounds'
-    own share of accepted and of right answers: its sign is exact, its size as good as that share. Where labels say nothing -
-    one side is empty, or all are right - the verdict is -1, "cannot be shown".
+    own share of accepted and of right answers: its sign is exact, its size as good as that share. Where labels say
+    nothing - one side is empty, or all are right - the verdict is -1, "cannot be shown".
 
     Raises
     ------
