@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from tests.support.stores import with_run
+from winnow.adaption.task import Task
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
-from winnow.ports.program import Program, ask, gather, run
+from winnow.ports.program import Note, Program, ask, gather, run
 from winnow.ports.requests import (
     Backend,
     Complete,
@@ -27,6 +29,7 @@ from winnow.ports.requests import (
     Scores,
 )
 from winnow.runs.journal import Journal
+from winnow.runs.record import Recorder
 from winnow.runs.schema import replies, requests, steps
 from winnow.runs.store import Store
 from winnow.search.best_of_n import best_of_n
@@ -238,6 +241,31 @@ def test_a_reply_is_durable_before_it_is_seen(tmp_path: Path) -> None:
         with store.read() as connection:
             assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
             assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+
+def test_only_what_a_replay_writes_again_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    def how(connection: Connection) -> Any:
+        return connection.exec_driver_sql("PRAGMA synchronous").scalar()
+
+    full, normal = 2, 1
+    with Store(tmp_path / "store.db") as store:
+        for durable in (True, False, False, True):
+            with store.write(durable=durable) as connection:
+                assert how(connection) == (full if durable else normal)
+        seen: list[int] = []
+        journal = Journal(with_run(store), "run", backend(), check=lambda c: seen.append(how(c)))
+        recorder = Recorder(store, "run", Task(queries=["q"]), "nobody", check=lambda c: seen.append(how(c)))
+        recorder.on_note(Note(kind="response", info={"point": 1}))
+        list(journal.answer([Evaluate(items=(Item("?", "a"),))]))
+        assert seen == [normal, full]
+
+
+def test_where_a_database_has_no_such_insert_the_first_reply_counts_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("winnow.runs.journal._NEW", {})
+    test_two_processes_that_ask_the_same_at_once_see_the_reply_stored_first(tmp_path)
+    assert journalled(tmp_path / "whole.db")[0] == EXPECTED
 
 
 def test_a_reply_to_nothing_or_twice_is_not_recorded(tmp_path: Path) -> None:

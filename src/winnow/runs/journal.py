@@ -27,6 +27,12 @@ from winnow.runs.store import Store
 from winnow.values.errors import InputError, JournalMismatch, ModelError
 
 _MANY = 500  # keys in one query
+_STEP = sa.insert(steps)
+_NEW = {  # a row, unless its key is there
+    (name, table): insert(table).on_conflict_do_nothing()
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+    for table in (requests, replies)
+}
 
 
 class Entry(NamedTuple):
@@ -150,7 +156,7 @@ class Journal:
         if new:
             with self.store.write() as connection:
                 self.check(connection)
-                connection.execute(sa.insert(steps), new)
+                connection.execute(_STEP, new)
             self._recorded |= {row["number"]: row["key"] for row in new}  # type: ignore[misc]
         return known
 
@@ -163,7 +169,7 @@ class Journal:
             self.check(connection)
             insert_new(connection, requests, key=one.key, type=kind, rows=num_rows(one.request), body=one.body)
             is_new = insert_new(connection, replies, key=one.key, **row)
-            connection.execute(sa.insert(steps), [{"run": self.run, "number": n, "key": one.key} for n in numbers])
+            connection.execute(_STEP, [{"run": self.run, "number": n, "key": one.key} for n in numbers])
             stored = None if is_new else bodies(connection, {one.key})[one.key]
         self._recorded |= dict.fromkeys(numbers, one.key)
         return reply if stored is None else decode(stored, one)
@@ -219,8 +225,15 @@ def decode(body: str, one: Entry) -> Any:
 
 def insert_new(connection: Connection, table: sa.Table, **values: Any) -> bool:
     """Insert a row unless its key is there; says whether it was inserted."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    return connection.execute(insert(table).values(**values).on_conflict_do_nothing()).rowcount == 1
+    statement = _NEW.get((connection.dialect.name, table))
+    if statement is not None:
+        return connection.execute(statement, values).rowcount == 1
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.insert(table), values)
+    except sa.exc.IntegrityError:
+        return False
+    return True
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:

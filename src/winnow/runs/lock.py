@@ -120,7 +120,8 @@ class Lock:
 
     def _beat(self) -> None:
         while not self._over.wait(BEAT):
-            with contextlib.suppress(Exception), self.store.write() as connection:  # a missed beat is no loss
+            # a missed beat is no loss
+            with contextlib.suppress(Exception), self.store.write(durable=False) as connection:
                 connection.execute(
                     sa.update(locks)
                     .where(locks.c.run == self.run, locks.c.token == self.token)

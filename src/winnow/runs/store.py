@@ -87,9 +87,16 @@ class Store:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction: durable when the block ends, undone when it raises."""
-        with self.engine.connect().execution_options(winnow_write=True) as connection, connection.begin():
+    def write(self, *, durable: bool = True) -> Iterator[Connection]:
+        """One transaction: durable when the block ends, undone when it raises.
+
+        ``durable=False`` does not wait for the disk. A dead process loses nothing by that; a dead machine loses it unless a
+        durable write followed, which takes all earlier ones along. It is for what a replay writes again.
+        """
+        options = {"winnow_write": True, "winnow_durable": durable}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
+            if not durable and connection.dialect.name == "postgresql":
+                connection.execute(sa.text("SET LOCAL synchronous_commit = off"))
             yield connection
 
     def version(self, connection: Connection) -> str | None:
@@ -203,7 +210,11 @@ def _on_connect(connection: Any, record: Any) -> None:
 
 def _on_begin(connection: Connection) -> None:
     # a write takes its place in the queue at once: waiting later would be refused, as what was read may have changed
-    writes = connection.get_execution_options().get("winnow_write", False)
+    options = connection.get_execution_options()
+    writes, durable = options.get("winnow_write", False), options.get("winnow_durable", True)
+    if writes and connection.info.get("durable", True) != durable:  # cannot be set inside the transaction
+        connection.connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+        connection.info["durable"] = durable
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

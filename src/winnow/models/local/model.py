@@ -92,8 +92,8 @@ class LocalModel:
 
     @property
     def rows_together(self) -> int:
-        """The batch size: rows of a request that are best asked, and kept, together."""
-        return self._batch_size
+        """Two batches: rows of a request that are best asked, and kept, together. What is kept waits for the disk once."""
+        return 2 * self._batch_size
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         """Replies one request after another.
