@@ -50,6 +50,11 @@ class TransformersCodec:
         return self._ends
 
     @property
+    def unknown_token(self) -> int | None:
+        """The token that stands for what the tokenizer cannot write; None where it can write everything."""
+        return self._unknown
+
+    @property
     def chat(self) -> bool:
         """Whether the tokenizer brings a chat template."""
         return bool(self._tokenizer.chat_template)
