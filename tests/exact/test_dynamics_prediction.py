@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import binom
 
-from winnow.dynamics.prediction import acceptance_draws, curve_draws, predictive_draws, predictive_interval
+from winnow.dynamics.counts import draw_probability
+from winnow.dynamics.prediction import next_round, predictive_draws, predictive_interval
+from winnow.dynamics.recurrence import free_running
 from winnow.dynamics.response import ResponseCurve
 from winnow.values.random import Key
 
@@ -18,7 +20,7 @@ def test_with_everything_known_one_query_errs_as_often_as_enumeration_says():
         for wrong in range(4):
             if right + wrong:
                 weight = binom.pmf(right, 4, 0.7) * binom.pmf(wrong, 3, 0.4)
-                chance += weight * LINE.from_buffer([right, wrong])[1]
+                chance += weight * (draw_probability(LINE.counts, np.array([right, wrong])) @ LINE.table)[1]
                 mass += weight
     expected = chance / mass
     draws = predictive_draws(answers, np.tile(acceptance, (num_draws, 1)), [LINE], num_queries=1, key=Key(0))[:, 1]
@@ -61,19 +63,32 @@ def test_replicates_in_which_nothing_is_accepted_have_no_next_round():
         predictive_draws([5, 5], np.zeros((10, 2)), [LINE], num_queries=10, key=Key(3))
 
 
-def test_acceptance_is_drawn_from_jeffreys_posterior_and_never_certain():
-    draws = acceptance_draws([30, 0, 0], [100, 50, 0], num_draws=4000, key=Key(4))
-    for column, (a, b) in enumerate([(30.5, 70.5), (0.5, 50.5), (0.5, 0.5)]):
-        mean, deviation = beta.mean(a, b), beta.std(a, b)
-        assert abs(draws[:, column].mean() - mean) <= 4 * deviation / np.sqrt(4000)
-    assert draws[:, 1].max() > 0.02
-    with pytest.raises(ValueError, match="between zero and total"):
-        acceptance_draws([5], [4], num_draws=1, key=Key(0))
+def test_rounds_in_a_row_follow_the_recurrence_where_chance_is_small_and_stay_dead_where_nothing_is_left():
+    steep = ResponseCurve.from_function(4, 2, lambda n: (n + 0.1) / 4.2)
+    answers, acceptance = np.tile([3000, 3000], (60, 1)), np.tile([0.6, 0.4], (60, 1))
+    line = free_running([0.5, 0.5], [0.6, 0.4], steep, num_rounds=3)
+    for number in (1, 2, 3):
+        answers, _ = next_round(answers, acceptance, [steep], num_queries=6000, key=Key(number))
+        spread = answers[:, 1].std() / np.sqrt(60)
+        assert abs(answers[:, 1].mean() - 6000 * line[number, 1]) <= 4 * spread
+    dead, buffer = next_round(np.zeros((2, 2), np.int64), np.ones((2, 2)), [LINE], num_queries=5, key=Key(0))
+    assert not dead.any()
+    assert not buffer.any()
+
+
+def test_chance_carries_a_small_share_where_the_line_of_expectations_does_not():
+    """A curve that passes nothing on below half: expectation dies, but some loops of few answers get over the edge."""
+    edge = ResponseCurve.from_function(4, 2, lambda n: np.where(n[:, [1]] >= 2, [[0.0, 1.0]], [[1.0, 0.0]]))
+    line = free_running([0.7, 0.3], [1.0, 1.0], edge, num_rounds=6)
+    answers, acceptance = np.tile([14, 6], (300, 1)), np.ones((300, 2))
+    for number in range(1, 7):
+        answers, _ = next_round(answers, acceptance, [edge], num_queries=20, key=Key(number))
+    assert line[-1, 1] != pytest.approx(answers[:, 1].mean() / 20, abs=0.02)
 
 
 def test_an_interval_is_a_function_of_its_key():
     def interval(seed):
-        acceptance = acceptance_draws([30, 5], [40, 40], num_draws=50, key=Key(seed))
+        acceptance = np.tile([0.7, 0.3], (50, 1))
         return predictive_interval(predictive_draws([60, 40], acceptance, [LINE], num_queries=100, key=Key(seed)))
 
     np.testing.assert_array_equal(np.array(interval(0)), np.array(interval(0)))
@@ -86,16 +101,13 @@ def test_the_interval_covers_the_next_measurement_as_often_as_it_says():
     acceptance, answers, queries = np.array([0.7, 0.25]), np.array([70, 50]), 120
     grid = np.array([[4, 0], [3, 1], [2, 2], [1, 3], [0, 4]])
     for trial in range(num_trials):
-        measured = np.array([rng.multinomial(60, p) for p in LINE.at(grid)])
-        curve = ResponseCurve.measured(grid, measured)
+        curve = ResponseCurve.measured(grid, np.array([rng.multinomial(60, p) for p in LINE.at(grid)]))
         audit = rng.binomial(60, acceptance)
-        draws = predictive_draws(
-            answers,
-            acceptance_draws(audit, [60, 60], num_draws=150, key=Key(trial)),
-            curve_draws(curve, num_draws=8, key=Key(trial)),
-            num_queries=queries,
-            key=Key(trial),
-        )
+        possible = rng.beta(audit + 0.5, 60 - audit + 0.5, size=(150, 2))
+        again = [
+            ResponseCurve.measured(grid, np.array([rng.multinomial(60, p) for p in curve.at(grid)])) for _ in range(8)
+        ]
+        draws = predictive_draws(answers, possible, again, num_queries=queries, key=Key(trial))
         low, _, high = predictive_interval(draws)
         buffer = rng.binomial(answers, acceptance)
         contexts = rng.multivariate_hypergeometric(buffer, 4, size=queries)

@@ -2,12 +2,13 @@
 
     one step       the composition measured in this round, selected by the evaluator's acceptance of each kind, through the
                    response curve:  g(B(p))
-    free running   the same from round 0 on, never corrected by a measurement
+    free running   loops simulated from round 0 on, never corrected by a measurement: their mean, and their spread
 
 Acceptance is that of answers written in contexts like this round's: a wrong answer that a good context could not prevent is
 harder to tell from a right one. Acceptance and curve are measured together on the held-out queries (response.py); what that
 leaves open is drawn by resampling whole queries, since one query's answers at different points of the curve err together.
-The predictive interval adds the chance in who is accepted, who stands in which context, and what is answered.
+The predictive interval adds the chance in who is accepted, who stands in which context, and what is answered. Free running,
+that chance is passed on: a few evasions at the start may die out or take over, and a line of expectations says neither.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from winnow.adaption.labels import KINDS, RIGHT
 from winnow.adaption.response import Response
 from winnow.adaption.selection import survival
 from winnow.adaption.task import Task
-from winnow.dynamics.prediction import predictive_draws, predictive_interval
-from winnow.dynamics.recurrence import accepted_share, select
+from winnow.dynamics.prediction import next_round, predictive_draws, predictive_interval
 from winnow.dynamics.response import ResponseCurve, ResponseMeasurement
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
@@ -46,8 +46,7 @@ class Forecast:
         num_points, num_queries = len(self.context), response.kind.shape[1]
         keep = survival(task, response.score.ravel(), np.arange(response.score.size)).reshape(response.score.shape)
         drawn = (uniforms(key, "queries", np.arange(num_draws), num_queries) * num_queries).astype(np.int64)
-        # replicate 0 is the measurement itself
-        times = np.stack([np.ones(num_queries), *(np.bincount(pick, minlength=num_queries) for pick in drawn)])
+        times = np.stack([np.bincount(pick, minlength=num_queries) for pick in drawn]).astype(np.float64)
         is_kind = (response.kind[..., None] == np.arange(num_kinds)).astype(np.float64)  # [S + G, Q, K]
         starts = len(response.kind) - num_points
         self.number, self.kept = (
@@ -56,28 +55,35 @@ class Forecast:
                 np.einsum("bq,pqk->bpk", times, is_kind),
                 np.einsum("bq,pqk->bpk", times, is_kind * keep[..., None]),
             )
-        )  # each [1 + B, 1 + G, K], entry 0 of the middle axis without examples
-        self.curve = self._fit(self.number[0], None)
-        self.curves = [self._fit(number, self.curve.smoothing) for number in self.number[1:]]
+        )  # each [B, 1 + G, K], entry 0 of the middle axis without examples
+        smoothing = self._fit(
+            is_kind[starts:].sum(axis=1), None
+        ).smoothing  # the measurement's own, for every replicate
+        self.curves = [self._fit(number[1:], smoothing) for number in self.number]
+        self._paths: list[tuple[IntArray, IntArray, FloatArray | None]] = []
 
     def _fit(self, number: FloatArray, smoothing: float | None) -> ResponseCurve:
-        answers = np.rint(number[1:]).astype(np.int64)
+        answers = np.rint(number).astype(np.int64)
         return ResponseCurve.fit(ResponseMeasurement(context=self.context, answers=answers), smoothing=smoothing)
 
     def acceptance(self, buffer: FloatArray | None) -> FloatArray:
-        """Acceptance of each kind ``[1 + B, K]`` among answers in contexts from a buffer of this composition ``[K]``.
+        """Acceptance of each kind among answers in contexts from a buffer of this composition: ``[B, K]``, B replicates.
 
-        None stands for no examples. A kind that was not written nearby is taken from all points, one that never was is as
-        likely accepted as not.
+        ``buffer`` is one composition ``[K]`` for all replicates, or one each ``[B, K]``; None stands for no examples. A kind
+        that was not written nearby is taken from all points, one that never was is as likely accepted as not.
         """
+        replicates, points = self.number.shape[0], len(self.context)
+        near = np.zeros((replicates, 1 + points))
         if buffer is None:
-            near = np.r_[1.0, np.zeros(len(self.context))]
+            near[:, 0] = 1.0
         else:
-            distance = np.linalg.norm(self.context / self.context[0].sum() - buffer, axis=1)
-            near = np.r_[0.0, np.exp(-0.5 * (distance / NEARBY) ** 2)]
-        rates = np.full((len(self.number), self.context.shape[1]), 0.5)
+            apart = (
+                self.context / self.context[0].sum() - np.broadcast_to(buffer, (replicates, buffer.shape[-1]))[:, None]
+            )
+            near[:, 1:] = np.exp(-0.5 * (np.linalg.norm(apart, axis=2) / NEARBY) ** 2)
+        rates = np.full((replicates, self.context.shape[1]), 0.5)
         for weight in (np.ones_like(near), near):
-            number, kept = np.einsum("p,bpk->bk", weight, self.number), np.einsum("p,bpk->bk", weight, self.kept)
+            number, kept = (np.einsum("bp,bpk->bk", weight, table) for table in (self.number, self.kept))
             rates = np.where(number > 1e-3, kept / np.maximum(number, 1e-3), rates)
         return np.asarray(np.clip(rates, 1e-9, 1.0), np.float64)
 
@@ -98,7 +104,7 @@ class Forecast:
         earlier = self._counts(kind, (born < number - 1) & fate)
         appended = self.task.buffer == "appended"
         before = earlier if appended else self._counts(kind, (born == number - 2) & fate)
-        rates = self.acceptance(before / max(before.sum(), 1) if number > 1 else None)[1:]
+        rates = self.acceptance(before / max(before.sum(), 1) if number > 1 else None)
         if float((rates @ last).max()) < 0.05:
             return None  # of the held-out answers next to nothing was accepted: there is nothing to predict from
         draws = predictive_draws(
@@ -111,8 +117,8 @@ class Forecast:
             num_contexts=1 if self.task.draw == "shared" else None,
         )
         error = predictive_interval(1.0 - draws[:, [RIGHT]])
-        start = self._counts(kind, born == 0)
-        line = self.free_running(start / start.sum(), number)[-1]
+        free = self.free_running(self._counts(kind, born == 0), number, num_queries)
+        free_error = predictive_interval(1.0 - free[:, [RIGHT]])
         return {
             "one_step": {
                 "error": float(error.mean[0]),
@@ -120,25 +126,37 @@ class Forecast:
                 "kinds": dict(zip(KINDS, draws.mean(axis=0).tolist(), strict=False)),
             },
             "free_running": {
-                "error": float(1.0 - line[RIGHT]),
-                "kinds": dict(zip(KINDS, line.tolist(), strict=False)),
+                "error": float(free_error.mean[0]),
+                "interval": [float(free_error.low[0]), float(free_error.high[0])],
+                "kinds": dict(zip(KINDS, free.mean(axis=0).tolist(), strict=False)),
             },
         }
 
-    def free_running(self, start: FloatArray, num_rounds: int) -> FloatArray:
-        """Expected composition of every round's answers from round 0's alone: ``[num_rounds + 1, K]``.
+    def free_running(self, start: IntArray, number: int, num_queries: int) -> FloatArray:
+        """Simulated shares of the kinds in round ``number`` of loops that began with these answers: ``[B, K]``.
 
-        As ``dynamics.recurrence.free_running``, with the acceptance of each round's own contexts.
+        Loops in which nothing was accepted have ended and are left out; where all have, what they started with stands.
         """
-        path, buffer = [np.asarray(start, np.float64)], None
-        held = np.zeros_like(path[0])
-        for _ in range(num_rounds):
-            rates = self.acceptance(buffer)[0]
-            new = accepted_share(path[-1], rates) * select(path[-1], rates)
-            held = held + new if self.task.buffer == "appended" else new
-            buffer = held / held.sum()
-            path.append(self.curve(buffer))
-        return np.array(path)
+        if not self._paths or not np.array_equal(self._paths[0][0][0], start):
+            first = np.tile(start, (len(self.curves), 1))
+            self._paths = [(first, np.zeros_like(first), None)]
+        while len(self._paths) <= number:
+            answers, held, buffer = self._paths[-1]
+            written, filled = next_round(
+                answers,
+                self.acceptance(buffer),
+                self.curves,
+                num_queries=num_queries,
+                key=self.key.child("free running", len(self._paths)),
+                held=held if self.task.buffer == "appended" else None,
+                num_contexts=1 if self.task.draw == "shared" else None,
+            )
+            share = filled / np.maximum(filled.sum(axis=1, keepdims=True), 1)
+            self._paths.append((written, filled, share))
+        answers = self._paths[number][0]
+        alive = answers[answers.sum(axis=1) > 0]
+        alive = alive if len(alive) else self._paths[0][0]
+        return np.asarray(alive / alive.sum(axis=1, keepdims=True), np.float64)
 
     def _counts(self, kind: IntArray, who: NDArray[np.bool_]) -> IntArray:
         return np.bincount(kind[who], minlength=3)[: self.context.shape[1]].astype(np.int64)

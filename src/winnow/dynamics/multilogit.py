@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, rel_entr
+from scipy.special import log_softmax
 
 from winnow.values.logspace import FloatArray
 
@@ -18,7 +18,6 @@ class Multilogit(NamedTuple):
 
     weight: FloatArray  # [F, K], column 0 zero: kind 0 is the reference
     log_evidence: float  # Laplace's approximation, up to a constant that does not depend on the penalty
-    free_parameters: float  # trace of the hat matrix, between 0 and F (K − 1)
 
     def probability(self, feature: FloatArray) -> FloatArray:
         """``[G, K]`` probabilities of the kinds at features ``[G, F]``."""
@@ -65,14 +64,7 @@ def fit_multilogit(feature: FloatArray, count: FloatArray, penalty: FloatArray) 
     _, curvature = _derivatives(feature, count, weight)
     posterior = curvature + np.diag(precision.ravel())
     evidence = value + 0.5 * float(np.log(precision).sum()) - 0.5 * float(np.linalg.slogdet(posterior)[1])
-    free = float(np.trace(np.linalg.solve(posterior, curvature)))
-    return Multilogit(np.column_stack([np.zeros(feature.shape[1]), weight]), evidence, free)
-
-
-def deviance(count: FloatArray, probability: FloatArray) -> float:
-    """Twice the log-likelihood lost against a fit of every row by itself; about chi-squared when the model holds."""
-    expected = count.sum(axis=1, keepdims=True) * probability
-    return float(2.0 * rel_entr(count, expected).sum())
+    return Multilogit(np.column_stack([np.zeros(feature.shape[1]), weight]), evidence)
 
 
 def _log_prob(feature: FloatArray, weight: FloatArray) -> FloatArray:

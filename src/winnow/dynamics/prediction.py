@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta, binom
+from scipy.stats import binom
 
 from winnow.dynamics.counts import draw_probability
 from winnow.dynamics.response import ResponseCurve
@@ -28,35 +28,60 @@ class PredictiveInterval(NamedTuple):
     high: FloatArray
 
 
-def acceptance_draws(accepted: ArrayLike, total: ArrayLike, *, num_draws: int, key: Key) -> FloatArray:
-    """What acceptance probabilities an audit leaves possible: ``[num_draws, K]`` draws.
+def next_round(
+    answers: IntArray,
+    acceptance: FloatArray,
+    curves: Sequence[ResponseCurve],
+    *,
+    num_queries: int,
+    key: Key,
+    held: IntArray | None = None,
+    num_contexts: int | None = None,
+) -> tuple[IntArray, IntArray]:
+    """Simulate a round in every replicate: the next answers ``[B, K]`` by kind, and the buffer ``[B, K]`` they came from.
 
-    From the posterior Beta(accepted + 1/2, rejected + 1/2) of each kind (Jeffreys), which stays honest for a kind that was
-    never seen or never rejected, where a bootstrap of the counts would claim to be certain.
+    One replicate: of the answers of kind j a binomial number is accepted; the buffer is these and what is ``held``; each
+    context takes k of it without replacement; each query is answered by the curve at its context's counts.
 
     Parameters
     ----------
-    accepted, total : ``[K]`` accepted and audited answers of each kind.
-    num_draws : B.
-    key : where the draws belong.
+    answers : ``[B, K]`` numbers of this round's answers of each kind.
+    acceptance : ``[B, K]`` acceptance probability of each kind.
+    curves : draws of the response curve; used in turn, so fewer than B will do.
+    num_queries : M answers of the next round.
+    key : where the draws belong; replicate b is slot b.
+    held : ``[B, K]`` what an appended buffer holds already; nothing for a replaced one.
+    num_contexts : different contexts the queries share out among them; one a query unless given, 1 for a shared buffer.
+
+    Notes
+    -----
+    Where nothing is accepted and nothing is held there is no next round: both rows are zero.
 
     Raises
     ------
     ValueError
-        When more were accepted than audited.
+        When shapes do not fit.
     """
-    kept, seen = np.asarray(accepted, np.float64), np.asarray(total, np.float64)
-    if kept.shape != seen.shape or np.any(kept < 0) or np.any(kept > seen):
-        raise ValueError("accepted must be [K] counts between zero and total")
-    uniform = uniforms(key, "acceptance", np.arange(num_draws), kept.size)
-    return np.asarray(beta.ppf(uniform, kept + 0.5, seen - kept + 0.5), np.float64)
-
-
-def curve_draws(curve: ResponseCurve, *, num_draws: int, key: Key) -> list[ResponseCurve]:
-    """``num_draws`` parametric bootstrap replicates of a measured curve; the curve itself where it is known exactly."""
-    if curve.measurement is None:
-        return [curve]
-    return [curve.resample(key.child("replicate", index)) for index in range(num_draws)]
+    if answers.ndim != 2 or acceptance.shape != answers.shape or any(c.num_kinds != answers.shape[1] for c in curves):
+        raise ValueError(
+            f"answers and acceptance [B, K] and curves must agree, not {answers.shape}, {acceptance.shape}"
+        )
+    slots = np.arange(len(answers))
+    thinned = np.asarray(binom.ppf(uniforms(key, "accepted", slots, answers.shape[1]), answers, acceptance))
+    # scipy puts the quantile of exactly zero at -1
+    buffer = np.maximum(thinned, 0.0).astype(np.int64) + (0 if held is None else held)
+    contexts = min(num_contexts or num_queries, num_queries)
+    alive = slots[buffer.sum(axis=1) > 0]
+    pick, speak = uniforms(key, "context", alive, contexts), uniforms(key, "answer", alive, num_queries)
+    tables = [np.cumsum(curve.table, axis=1)[:, :-1] for curve in curves]
+    written = np.zeros_like(answers)
+    for row, slot in enumerate(alive):
+        chance = np.cumsum(draw_probability(curves[0].counts, buffer[slot]))
+        drawn = np.minimum(np.searchsorted(chance / chance[-1], pick[row], side="right"), chance.size - 1)
+        cumulative = tables[slot % len(curves)][drawn[np.arange(num_queries) % contexts]]
+        kind: IntArray = (cumulative <= speak[row][:, None]).sum(axis=1)
+        written[slot] = np.bincount(kind, minlength=answers.shape[1])
+    return written, buffer
 
 
 def predictive_draws(
@@ -71,18 +96,12 @@ def predictive_draws(
 ) -> FloatArray:
     """Simulated next measurements: ``[B, K]`` shares of the kinds among ``num_queries`` answers, given this round's.
 
-    One replicate: of the answers of kind j a binomial number is accepted; the buffer is these and what is ``held``; each
-    context takes k of it without replacement; each query is answered by the curve at its context's counts.
-
     Parameters
     ----------
     answers : ``[K]`` numbers of this round's answers of each kind, as measured.
-    acceptance : ``[B, K]`` draws of the acceptance probabilities (`acceptance_draws`), or the known ones repeated.
-    curves : draws of the response curve (`curve_draws`); used in turn, so fewer than B will do.
-    num_queries : M answers to be measured next round.
-    key : where the draws belong.
-    held : ``[K]`` what an appended buffer holds already; nothing for a replaced one.
-    num_contexts : different contexts the queries share out among them; one a query unless given, 1 for a shared buffer.
+    acceptance : ``[B, K]`` draws of the acceptance probabilities, or the known ones repeated.
+    held : ``[K]`` what an appended buffer holds already.
+    curves, num_queries, key, num_contexts : as in `next_round`.
 
     Returns
     -------
@@ -94,28 +113,21 @@ def predictive_draws(
         When in no replicate anything is accepted, or shapes do not fit.
     """
     count = np.asarray(answers, np.int64)
-    if acceptance.ndim != 2 or acceptance.shape[1] != count.size or any(c.num_kinds != count.size for c in curves):
-        raise ValueError(f"answers [K], acceptance [B, K] and curves must agree on K = {count.size}")
-    slots = np.arange(acceptance.shape[0])
-    thinned = np.asarray(binom.ppf(uniforms(key, "accepted", slots, count.size), count, acceptance))
-    kept = np.maximum(thinned, 0.0).astype(np.int64)  # scipy puts the quantile of exactly zero at -1
-    buffer = kept + (0 if held is None else np.asarray(held, np.int64))
-    alive = slots[buffer.sum(axis=1) > 0]
-    if alive.size == 0:
+    if acceptance.ndim != 2 or acceptance.shape[1] != count.size:
+        raise ValueError(f"acceptance must be [B, K] with K = {count.size}, not {acceptance.shape}")
+    written, buffer = next_round(
+        np.tile(count, (len(acceptance), 1)),
+        acceptance,
+        curves,
+        num_queries=num_queries,
+        key=key,
+        held=None if held is None else np.tile(np.asarray(held, np.int64), (len(acceptance), 1)),
+        num_contexts=num_contexts,
+    )
+    alive = buffer.sum(axis=1) > 0
+    if not alive.any():
         raise ValueError("nothing is accepted in any replicate: there is no next round to predict")
-    contexts = min(num_contexts or num_queries, num_queries)
-    pick = uniforms(key, "context", alive, contexts)
-    speak = uniforms(key, "answer", alive, num_queries)
-    tables = [np.cumsum(curve.table, axis=1)[:, :-1] for curve in curves]
-    shares = np.empty((alive.size, count.size))
-    for row, slot in enumerate(alive):
-        curve = curves[slot % len(curves)]
-        chance = np.cumsum(draw_probability(curve.counts, buffer[slot]))
-        drawn = np.minimum(np.searchsorted(chance / chance[-1], pick[row], side="right"), chance.size - 1)
-        cumulative = tables[slot % len(curves)][drawn[np.arange(num_queries) % contexts]]
-        kind: IntArray = (cumulative <= speak[row][:, None]).sum(axis=1)
-        shares[row] = np.bincount(kind, minlength=count.size) / num_queries
-    return shares
+    return np.asarray(written[alive] / num_queries, np.float64)
 
 
 def predictive_interval(draws: FloatArray, level: float = 0.95) -> PredictiveInterval:

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from winnow.dynamics.counts import compositions, draw_probability, multinomial_probability
-from winnow.dynamics.multilogit import deviance, fit_multilogit
+from winnow.dynamics.counts import compositions, multinomial_probability
+from winnow.dynamics.multilogit import fit_multilogit
 from winnow.values.logspace import FloatArray, IntArray
-from winnow.values.random import Key, uniforms
 
 SMOOTHINGS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 
@@ -70,9 +69,7 @@ class ResponseCurve:
 
     num_examples: int  # k
     table: FloatArray  # [C, K], row i the distribution of answers at counts `compositions(k, K)[i]`
-    measurement: ResponseMeasurement | None = None  # what it was fitted to; None for a curve known exactly
-    smoothing: float | None = None  # the penalty the fit chose
-    free_parameters: float = 0.0  # how many parameters that penalty left free
+    smoothing: float | None = None  # the penalty the fit chose; None for a curve known exactly
 
     def __post_init__(self) -> None:
         if self.table.ndim != 2 or self.table.shape[0] != self.counts.shape[0]:
@@ -92,7 +89,7 @@ class ResponseCurve:
         they may. Compared on four worlds (flat, Dirichlet, bimodal, contagious evasion; each with 7 % of lapses), k = 14,
         36 grid points and 1,440 / 5,400 answers, the root mean square error of g(q) is .024 / .014, against .033 / .027 and
         .029 / .018 for polynomial logits of degree 2 and 3 and .029 / .016 for barycentric interpolation; in no world is it
-        worse than these. A switch within one example stays smoother than it is: `lack_of_fit` shows it.
+        worse than these. A switch within one example stays smoother than it is.
 
         Parameters
         ----------
@@ -108,9 +105,7 @@ class ResponseCurve:
         return cls(
             num_examples=measurement.num_examples,
             table=fits[best].probability(_features(compositions(measurement.num_examples, num_kinds))),
-            measurement=measurement,
             smoothing=tried[best],
-            free_parameters=fits[best].free_parameters,
         )
 
     @classmethod
@@ -148,10 +143,6 @@ class ResponseCurve:
         share = np.asarray(composition, np.float64)
         return np.asarray(multinomial_probability(self.counts, share) @ self.table, np.float64)
 
-    def from_buffer(self, buffer: ArrayLike) -> FloatArray:
-        """Expected answers with contexts drawn *without replacement* from a buffer of these counts: ``[..., K]``."""
-        return np.asarray(draw_probability(self.counts, np.asarray(buffer, np.int64)) @ self.table, np.float64)
-
     def at(self, counts: ArrayLike) -> FloatArray:
         """The distribution at exact counts ``[..., K]``, each row summing to k."""
         wanted = np.asarray(counts, np.int64)
@@ -163,36 +154,6 @@ class ResponseCurve:
         if not np.array_equal(self.counts[row], wanted):
             raise ValueError(f"counts must be non-negative and sum to {self.num_examples}")
         return self.table[row]
-
-    # ---- how far it may be trusted
-
-    def resample(self, key: Key) -> ResponseCurve:
-        """A parametric bootstrap replicate: as many answers drawn from the fitted curve, fitted again equally smooth.
-
-        Deterministic given ``key``. A curve known exactly has no sampling error and returns itself.
-        """
-        if self.measurement is None:
-            return self
-        cumulative = np.cumsum(self.at(self.measurement.context), axis=1)
-        size = self.measurement.answers.sum(axis=1)
-        uniform = uniforms(key, "response", np.arange(size.size), max(int(size.max()), 1))
-        answers = np.zeros_like(self.measurement.answers)
-        for row, number in enumerate(size):
-            kind = np.searchsorted(cumulative[row, :-1], uniform[row, :number], side="right")
-            answers[row] = np.bincount(kind, minlength=self.num_kinds)
-        again = ResponseMeasurement(context=self.measurement.context, answers=answers)
-        return ResponseCurve.fit(again, smoothing=self.smoothing)
-
-    def lack_of_fit(self) -> tuple[float, float]:
-        """Deviance of the fit against the raw shares, and its degrees of freedom: about chi-squared when the form holds.
-
-        (0, 0) for a curve known exactly.
-        """
-        if self.measurement is None:
-            return 0.0, 0.0
-        answers = self.measurement.answers.astype(np.float64)
-        rows = int((answers.sum(axis=1) > 0).sum())
-        return deviance(answers, self.at(self.measurement.context)), rows * (self.num_kinds - 1) - self.free_parameters
 
 
 def _features(counts: IntArray) -> FloatArray:
