@@ -4,9 +4,9 @@
 
 Float32, ``do_sample=False``, ``num_return_sequences=width``; the three ways to end (never/0, True/0, False/1); widths 1
 to 16. The end token is the one the model writes most often, so that beams really end. Sets and order must be equal up
-to the end token; where they differ, both are scored again and count as a tie when the sums differ by less than 1e-4. Counted
-apart (``edge``) is a pruning that differs: at some step the last candidate kept and the first one dropped lay within 1e-4 of
-each other, and our beam with these two in the other order finds exactly what transformers found.
+to the end token; where they differ, both are scored again and count as a tie when the sums differ by less than 1e-4.
+Counted apart (``edge``) is a pruning that differs: at some step the last candidate kept and the first one dropped lay
+within 1e-4 of each other, and our beam with these two in the other order finds exactly what transformers found.
 
 Prompts of one length are one batch for transformers (nothing is padded); our searches run in lockstep. A search that
 differs is asked again of transformers alone, outside any batch. A line is written for each model, width and setting; with
@@ -99,7 +99,7 @@ def theirs(model: Any, prompts: Sequence[Sequence[int]], end: int, width: int, m
     """What transformers returns for prompts of one length, cut after the end token."""
     import torch
 
-    beams = {"num_beams": width, "num_return_sequences": width}
+    beams: dict[str, Any] = {"num_beams": width, "num_return_sequences": width}
     beams |= {"length_penalty": mode.exponent, "early_stopping": mode.early}
     tokens = torch.tensor([list(prompt) for prompt in prompts])
     with torch.inference_mode():

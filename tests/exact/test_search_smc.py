@@ -64,6 +64,16 @@ def test_a_reward_at_the_end_has_the_enumerated_evidence_twisted_or_not(twist: o
     assert estimates.std() > 0
 
 
+def test_a_score_at_every_step_has_the_enumerated_evidence() -> None:
+    """What ``--evaluator ... --potential steps`` weighs by: the factor of each beginning, multiplied."""
+    texts = MODEL.enumerate_texts(DEPTH, "a")
+    steps = [sum(t[:n].count(1) for n in range(1, len(t) + 1)) for t in texts.tokens]
+    truth = float(sum(np.exp(p) * 2.0**many for p, many in zip(texts.logprob, steps, strict=True)))
+    estimates = np.exp([one.log_evidence for one in clouds(MODEL, 6, Target(potential=counts_b))])
+    assert mean_is(estimates, truth)
+    assert estimates.std() > 0
+
+
 def first_is_rare(tree: Tree, nodes: IntArray) -> Program[FloatArray]:
     """A reward that is known from the first token on, and paid at the end."""
     return np.array([4.0 * (tree.tokens(int(node))[0] == RARE) for node in nodes])

@@ -10,16 +10,18 @@ import pytest
 
 import winnow as wn
 from winnow.evaluators.verifier import Verifier, matches
+from winnow.models.masked import Masked
 from winnow.models.masked_tabular import tabular_masked
 from winnow.models.tabular import Tabular
 from winnow.ports.program import Limits, Note, Program
-from winnow.ports.requests import Appraisals, Appraise, Cost, Request
+from winnow.ports.requests import Appraisals, Appraise, Cost, LogProb, Request
 from winnow.search.beam import beam
 from winnow.search.call import BUILT_IN, SearchStopped, named, settings_of
 from winnow.search.found import Found
 from winnow.search.problem import Problem
 from winnow.search.result import Result
 from winnow.values.errors import CapabilityError, InputError, LimitReached
+from winnow.values.population import Population
 from winnow.values.random import Key
 
 MODEL = Tabular.random("abc", order=1, key=Key(4))
@@ -28,6 +30,7 @@ MODEL = Tabular.random("abc", order=1, key=Key(4))
 def search(*args: Any, **kwargs: Any) -> Result:
     found = wn.search(*args, **kwargs)
     assert isinstance(found, Result)
+    assert isinstance(found, Population)
     return found
 
 
@@ -62,6 +65,56 @@ def test_smc_weights_its_evaluators_texts() -> None:
     share = float(weight @ np.array(["b" in text for text in found.texts]) / weight.sum())
     truth = float((np.exp(texts.logprob) * factor)[[i for i, t in enumerate(texts.text) if "b" in t]].sum() / total)
     assert share == pytest.approx(truth, abs=4 * np.sqrt(truth * (1 - truth) / 400))
+
+
+@pytest.mark.parametrize(("potential", "factor"), [("end", lambda t: "b" in t), ("steps", lambda t: _steps_with_b(t))])
+def test_an_evaluator_counts_at_the_end_or_at_every_step(potential: str, factor: Any) -> None:
+    judge, strength = matches("b"), 0.7
+    texts = MODEL.enumerate_texts(3, "a")
+    truth = float(sum(np.exp(p) * np.exp(strength * factor(t)) for p, t in zip(texts.logprob, texts.text, strict=True)))
+    estimates = [
+        search(
+            MODEL, "a", "smc", particles=8, depth=3, evaluator=judge, inverse_temperature=strength, potential=potential,
+            seed=seed,
+        ).log_evidence
+        for seed in range(150)
+    ]  # fmt: skip
+    sample = np.exp(np.array(estimates, np.float64))
+    assert abs(sample.mean() - truth) <= 3 * sample.std(ddof=1) / np.sqrt(sample.size)
+
+
+def _steps_with_b(text: str) -> int:
+    """Steps after which there was a b; a text that ended before its third token has a step for its end."""
+    steps = [text[:size] for size in range(1, min(len(text) + 1, 3) + 1)]
+    return sum("b" in one for one in steps)
+
+
+@pytest.mark.parametrize("mutation", ["spans", "gibbs"])
+@pytest.mark.parametrize(("prompt", "whole"), [("a_c_", True), ("ab", False)])
+def test_edited_texts_have_exact_log_probabilities_wherever_it_stops(mutation: str, prompt: str, whole: bool) -> None:
+    """In every partial result and in the last: the model's own of what stands after the prompt."""
+    exact = tabular_masked("abc", length=4)
+    names: dict[str, Any] = {"mask_token": exact.mask_token, "mask_text": exact.mask_text, "special": exact.special}
+    masked = Masked(
+        lambda tokens, places: np.zeros((len(tokens), exact.codec.vocabulary_size)),
+        exact.codec,
+        identity="even",
+        context_length=20,
+        **names,
+    )
+    settings: dict[str, Any] = {"population": 5, "rounds": 4, "depth": 2, "mutation": mutation, "fitness": "likelihood"}
+    stops = set()
+    for limit in [*range(3, 30), None]:
+        try:
+            found = search(MODEL, prompt, "evolve", masked=masked, limits=Limits(max_requests=limit), **settings)
+        except LimitReached:
+            continue
+        stops.add(found.said["rounds"])
+        for text, logprob in zip(found.texts, found.logprob, strict=True):
+            head, tail = ("", text) if whole else (prompt, text[len(prompt) :])
+            (reply,) = dict(MODEL.answer([LogProb(prompts=(head,), continuations=((tail,),))])).values()
+            assert logprob == pytest.approx(float(reply.logprob[0][0]), abs=1e-12)
+    assert stops == set(range(5))
 
 
 def test_a_limit_gives_what_was_found_and_before_that_is_an_error() -> None:

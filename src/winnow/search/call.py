@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,7 +18,6 @@ from winnow.ports.requests import (
     Complete,
     Cost,
     Evaluate,
-    FillMask,
     LanguageModel,
     LogProb,
     Prompt,
@@ -83,6 +82,59 @@ def settings_of(search: Search) -> dict[str, inspect.Parameter]:
     }
 
 
+class Prepared(NamedTuple):
+    """A search that is ready to run: what runs, who answers, and what it was given."""
+
+    program: Program[Any]
+    backend: Router
+    problem: Problem
+
+
+def prepare(
+    model: LanguageModel,
+    prompt: Prompt,
+    program: str | Search = "beam",
+    *,
+    key: Key,
+    evaluator: Backend | str | None = None,
+    masked: Any = None,
+    query: str | None = None,
+    **settings: Any,
+) -> Prepared:
+    """What ``search`` runs, for whoever runs it himself: many in lockstep, or inside another program.
+
+    The parameters are those of ``search``; ``key`` is where the random numbers belong.
+
+    Raises
+    ------
+    InputError
+        For an unknown program or setting, or a prompt that is none.
+    """
+    chosen = named(program) if isinstance(program, str) else program
+    check_settings(chosen, settings)
+    if isinstance(masked, str):
+        from winnow.models.masked import load_masked
+
+        masked = load_masked(masked)
+    judge = [] if evaluator is None else [_evaluator(evaluator, model, prompt)]
+    backend = Router(model, *judge, *([] if masked is None else [masked]))
+    problem = Problem(
+        prompt=prompt,
+        query=(prompt if isinstance(prompt, str) else prompt[-1].content) if query is None else query,
+        tree=Tree([_row(model, prompt, blanks=masked is not None or chosen is programs.evolve)]),
+        codec=model.codec,
+        key=key,
+        context_length=model.context_length,
+        evaluated=Evaluate in backend.answers,
+        masked=None
+        if masked is None
+        else MaskedCodec(masked.codec, masked.mask_token, masked.mask_text, masked.special),
+        heads=Appraise in backend.answers,
+        causal={Complete, LogProb} <= backend.answers,
+    )
+    return Prepared(_checked(chosen(problem, **settings)), backend, problem)
+
+
 def search(
     model: LanguageModel,
     prompt: Prompt,
@@ -113,7 +165,7 @@ def search(
 
     Returns
     -------
-    Result, also when a limit or Ctrl-C ended the search after its first note: ``stop`` says so.
+    Result, a Population; also when a limit or Ctrl-C ended the search after its first note: ``stop`` says so.
 
     Raises
     ------
@@ -129,46 +181,34 @@ def search(
     >>> len(found), found.stop
     (3, '')
     """
-    chosen = named(program) if isinstance(program, str) else program
-    check_settings(chosen, settings)
-    backends: list[Backend] = [model]
-    if evaluator is not None:
-        backends.append(_evaluator(evaluator, model, prompt))
-    if isinstance(masked, str):
-        from winnow.models.masked import load_masked
-
-        masked = load_masked(masked)
-    if masked is not None:
-        backends.append(masked)
-    backend = Router(*backends)
-    problem = Problem(
-        prompt=prompt,
-        query=_said(prompt) if query is None else query,
-        tree=Tree([_row(model, prompt, blanks=masked is not None or chosen is programs.evolve)]),
-        codec=model.codec,
-        key=Key(seed).child("search"),
-        context_length=model.context_length,
-        evaluated=Evaluate in backend.answers,
-        masked=None if masked is None else _masked_codec(masked),
-        heads=Appraise in backend.answers,
-        causal={Complete, LogProb} <= backend.answers,
-    )
-    assert masked is None or FillMask in backend.answers
-    keeper = _Keeper(observer, problem)
+    key = Key(seed).child("search")
+    ready = prepare(model, prompt, program, key=key, evaluator=evaluator, masked=masked, query=query, **settings)
+    keeper = _Keeper(observer, ready.problem)
     try:
-        native = run(_checked(chosen(problem, **settings)), backend, limits=limits, observer=keeper)
+        native = run(ready.program, ready.backend, limits=limits, observer=keeper)
     except (LimitReached, KeyboardInterrupt) as stop:
-        partial = keeper.partial()
-        if partial is None:
+        if keeper.last is None:
             raise
-        return replace(partial, cost=keeper.cost, problem=problem, stop=str(stop) or "interrupted")
+        return keeper.partial(str(stop) or "interrupted")
     except WinnowError as error:
-        partial = keeper.partial()
-        if partial is None:
+        if keeper.last is None:
             raise
-        raise SearchStopped(error, replace(partial, cost=keeper.cost, problem=problem, stop=str(error))) from error
-    result = native if isinstance(native, Result) else result_of(native, problem)
-    result = replace(result, cost=keeper.cost, problem=problem)
+        raise SearchStopped(error, keeper.partial(str(error))) from error
+    result = replace(result_of(native, ready.problem), cost=keeper.cost, problem=ready.problem)
+    check_found(result, model)
+    return result
+
+
+def check_found(result: Result, model: LanguageModel) -> None:
+    """Make sure that something was found, and behind a grammar that something met it.
+
+    Raises
+    ------
+    InputError
+        When nothing can be written.
+    SearchStopped
+        When no text met the grammar within the depth.
+    """
     if not len(result) or result.log_evidence == -np.inf:
         raise InputError(
             "nothing can be written here: every continuation has probability zero",
@@ -180,7 +220,6 @@ def search(
             "no text met it within the depth", where=f"{model.kind} {model.text!r}", remedy="raise depth"
         )
         raise SearchStopped(unmet, replace(result, stop=str(unmet)))
-    return result
 
 
 def check_settings(search: Search, settings: Mapping[str, Any]) -> None:
@@ -205,11 +244,11 @@ class _Keeper:
 
     def __init__(self, watcher: Observer | None, problem: Problem) -> None:
         self.watcher, self.problem = watcher, problem
-        self.cost, self.last = Cost(), None
+        self.cost, self.last = Cost(), None  # type: Cost, Any
 
-    def partial(self) -> Result | None:
-        """The best so far; None before the first note."""
-        return None if self.last is None else result_of(self.last, self.problem)
+    def partial(self, stop: str) -> Result:
+        """The best so far, after a note at least."""
+        return replace(result_of(self.last, self.problem), cost=self.cost, problem=self.problem, stop=stop)
 
     def on_note(self, note: Note) -> None:
         self.last = note.info.get("found", self.last)
@@ -251,10 +290,6 @@ def _evaluator(evaluator: Backend | str, model: LanguageModel, prompt: Prompt) -
     return build(evaluator, model=inner, pair="{query} {answer}" if apart else "{query}{answer}")
 
 
-def _masked_codec(masked: Any) -> MaskedCodec:
-    return MaskedCodec(masked.codec, masked.mask_token, masked.mask_text, tuple(masked.special))
-
-
 def _row(model: LanguageModel, prompt: Prompt, *, blanks: bool) -> list[int]:
     """The prompt's tokens; none where it holds blanks that this model has no tokens for."""
     try:
@@ -263,7 +298,3 @@ def _row(model: LanguageModel, prompt: Prompt, *, blanks: bool) -> list[int]:
         if blanks:
             return []
         raise
-
-
-def _said(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else prompt[-1].content

@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from winnow.ports.program import Program, ask
+from winnow.ports.program import Note, Program, Replies, ask
 from winnow.ports.requests import Complete, Evaluate, Item, LogProb
 from winnow.search.breeding import Opened, Text, fill, pseudo_logprob
-from winnow.search.evolve import Breeding, Fitness, evolve, gibbs
+from winnow.search.evolve import Breeding, Evolved, Fitness, evolve, gibbs
 from winnow.search.parents import Selection, check_selection
 from winnow.search.problem import MaskedCodec, Problem
-from winnow.search.result import Result
 from winnow.values.errors import CapabilityError, InputError, nearest
-from winnow.values.logspace import FloatArray
+from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import uniforms
 
 BLANK = "___"
@@ -24,13 +23,13 @@ CRITERIA = ("pseudo", "likelihood", "evaluator")
 MUTATIONS = ("spans", "gibbs")
 
 
-def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Result]:
-    """Make the first texts, evolve them, and ask for their log-probabilities where a causal model is there.
+def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Evolved]:
+    """Make the first texts and evolve them; every note's texts have their log-probabilities under the causal model.
 
     Raises
     ------
     CapabilityError
-        When there is no masked model, or nobody answers what the fitness asks.
+        When there is no masked or no causal model, or nobody answers what the fitness asks.
     InputError
         For an unknown fitness or mutation, or a text in which nothing may be changed.
     """
@@ -40,48 +39,94 @@ def edit(problem: Problem, settings: Mapping[str, Any]) -> Program[Result]:
             where="evolve",
             remedy="give --masked bundled or a directory",
         )
+    if not problem.causal:
+        raise CapabilityError(
+            "edits whole texts, which nothing that writes from left to right can bind",
+            where="evolve",
+            remedy="no --regex, --lark or --json-schema: write ___ where something is to be filled in",
+        )
     if settings["mutation"] not in MUTATIONS:
         raise InputError(
             f"no mutation {settings['mutation']!r}", where="mutation", remedy=nearest(settings["mutation"], MUTATIONS)
         )
     selection = Selection(settings["select"])
     check_selection(selection)
-    fitness = _fitness(problem, problem.masked, settings["fitness"])
+    pricing = Pricing(problem, problem.masked)
+    fitness = _fitness(problem, pricing, settings["fitness"])
     start = yield from _first(problem, problem.masked, settings)
     key, rounds = problem.key.child("evolve"), settings["rounds"]
     if settings["mutation"] == "gibbs":
-        found = yield from gibbs(start, fitness=fitness, rounds=rounds, key=key)
-    else:
-        breeding = Breeding(settings["span"], settings["resize"], settings["recombine"])
-        found = yield from evolve(
-            start, fitness=fitness, rounds=rounds, key=key, breeding=breeding, selection=selection
-        )
-    result = found.result(problem)
-    if not problem.causal:
-        return result
-    logprob, _ = yield from _causal(result.texts)
-    return replace(result, logprob=logprob)
+        return (yield from pricing.told(gibbs(start, fitness=fitness, rounds=rounds, key=key)))
+    breeding = Breeding(settings["span"], settings["resize"], settings["recombine"])
+    program = evolve(start, fitness=fitness, rounds=rounds, key=key, breeding=breeding, selection=selection)
+    return (yield from pricing.told(program))
 
 
-def _fitness(problem: Problem, masked: MaskedCodec, names: str) -> Fitness:
+class Pricing:
+    """Log-probabilities of texts under the causal model, each asked once."""
+
+    def __init__(self, problem: Problem, masked: MaskedCodec) -> None:
+        self.problem, self.masked = problem, masked
+        self._known: dict[str, tuple[float, int]] = {}
+
+    def of(self, texts: Sequence[str]) -> Program[tuple[FloatArray, IntArray]]:
+        """Natural log-probability ``[N]`` of what stands after the prompt, and its number of tokens ``[N]``."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            parts = [self._parts(text) for text in new]
+            request = LogProb(
+                prompts=tuple(before for before, _ in parts), continuations=tuple((after,) for _, after in parts)
+            )
+            reply = yield from ask(request)
+            for text, logprob, size in zip(new, reply.logprob, reply.num_tokens, strict=True):
+                self._known[text] = float(logprob[0]), int(size[0])
+        both = [self._known[text] for text in texts]
+        return np.array([one[0] for one in both], np.float64), np.array([one[1] for one in both], np.int64)
+
+    def told(self, program: Program[Evolved]) -> Program[Evolved]:
+        """The same program; what it notes and returns is priced."""
+        replies: Replies = None
+        try:
+            while True:
+                step = program.send(replies)
+                if isinstance(step, Note):
+                    found = yield from self._priced(step.info["found"])
+                    best = float(found.logprob[found.best]) if found.logprob is not None else np.nan
+                    yield replace(step, info={**step.info, "best": best, "found": found})
+                    replies = None
+                else:
+                    replies = yield step
+        except StopIteration as stop:
+            return (yield from self._priced(stop.value))
+        finally:
+            program.close()
+
+    def _priced(self, evolved: Evolved) -> Program[Evolved]:
+        logprob, num_tokens = yield from self.of(evolved.written(self.masked))
+        return replace(evolved, logprob=logprob, num_tokens=num_tokens)
+
+    def _parts(self, text: str) -> tuple[str, str]:
+        after = _after(self.problem, text)
+        return text[: len(text) - len(after)], after
+
+
+def _fitness(problem: Problem, pricing: Pricing, names: str) -> Fitness:
     wanted = ["evaluator" if problem.evaluated else "pseudo"] if names == "auto" else names.split(",")
     for name in wanted:
         if name not in CRITERIA:
             raise InputError(f"no fitness {name!r}", where="fitness", remedy=nearest(name, CRITERIA))
     if "evaluator" in wanted and not problem.evaluated:
         raise CapabilityError("there is no evaluator", where="fitness evaluator", remedy="give --evaluator")
-    if "likelihood" in wanted and not problem.causal:
-        raise CapabilityError("there is no causal model", where="fitness likelihood", remedy="give --model")
 
     def fitness(texts: Sequence[Text]) -> Program[FloatArray]:
         columns = []
-        written = tuple(masked.codec.decode(text.tokens) for text in texts)
+        written = tuple(pricing.masked.codec.decode(text.tokens) for text in texts)
         for name in wanted:
             if name == "pseudo":
                 total, count = yield from pseudo_logprob(texts)
                 columns.append(total / np.maximum(count, 1))
             elif name == "likelihood":
-                logprob, length = yield from _causal(written)
+                logprob, length = yield from pricing.of(written)
                 columns.append(logprob / np.maximum(length, 1))
             else:
                 answers = [_after(problem, text) for text in written]
@@ -98,11 +143,6 @@ def _after(problem: Problem, text: str) -> str:
     return text[len(prompt) :] if text.startswith(prompt) else text
 
 
-def _causal(texts: Sequence[str]) -> Program[tuple[FloatArray, FloatArray]]:
-    reply = yield from ask(LogProb(prompts=("",) * len(texts), continuations=tuple((text,) for text in texts)))
-    return np.array([float(row[0]) for row in reply.logprob]), np.array([float(row[0]) for row in reply.num_tokens])
-
-
 def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -> Program[list[Text]]:
     if not isinstance(problem.prompt, str):
         raise CapabilityError("edits text, not chat messages", where="evolve", remedy="give the prompt as text")
@@ -115,12 +155,6 @@ def _first(problem: Problem, masked: MaskedCodec, settings: Mapping[str, Any]) -
         text = Text(tuple(row), tuple(token != masked.mask_token for token in row))
         order = uniforms(problem.key, "order of blanks", np.arange(num), len(text.editable)).argsort(axis=1)
         return (yield from _fill_blanks([text] * num, order, problem))
-    if not problem.causal:
-        raise CapabilityError(
-            "the first texts are sampled from a causal model, and there is none",
-            where="evolve",
-            remedy=f"give --model, or write {BLANK} where something is to be filled in",
-        )
     key = problem.key.child("first texts")
     request = Complete(prompts=(problem.prompt,) * num, slots=np.arange(num), key=key, max_tokens=settings["depth"])
     written = yield from ask(request)

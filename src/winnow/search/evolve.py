@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from winnow.ports.program import Note, Program
-from winnow.search.breeding import Crossed, Text, cross, fill, open_span, open_word
+from winnow.search.breeding import Crossed, Opened, Text, cross, fill, open_span, open_word
 from winnow.search.parents import Candidates, Selection, check_selection, distances, num_uniforms, parents
-from winnow.search.problem import Problem
+from winnow.search.problem import MaskedCodec, Problem
 from winnow.search.result import Result
 from winnow.values.lineage import Lineage
 from winnow.values.logspace import FloatArray, IntArray
@@ -44,21 +44,32 @@ class Evolved:
     members: IntArray  # [N], numbers in the lineage, in order of birth
     lineage: Lineage
     rounds: int
+    logprob: FloatArray | None = None  # [N] under a causal model, where one was asked
+    num_tokens: IntArray | None = None  # [N] tokens of that model
 
     @property
     def best(self) -> int:
-        """The position of the highest first criterion, the first of equals."""
-        return int(np.argmax(self.fitness[:, 0]))
+        """The position of the highest first criterion, the first of equals; where none is known yet, the most probable."""
+        merit = self.fitness[:, 0]
+        if np.isnan(merit).all() and self.logprob is not None:
+            merit = self.logprob
+        return int(np.argmax(merit))
+
+    def written(self, masked: MaskedCodec) -> tuple[str, ...]:
+        """The texts as text."""
+        return tuple(masked.codec.decode(text.tokens) for text in self.texts)
 
     def result(self, problem: Problem) -> Result:
-        """As every search's; log-probabilities are NaN, as no causal model was asked."""
+        """As every search's."""
         assert problem.masked is not None
         num = len(self.texts)
-        written = tuple(problem.masked.codec.decode(text.tokens) for text in self.texts)
+        size = np.array([len(text.tokens) for text in self.texts], np.int64)
         return Result(
-            population=Population(individuals=written, log_weight=np.zeros(num), log_fitness=self.fitness[:, 0]),
-            logprob=np.full(num, np.nan),
-            num_tokens=np.array([len(text.tokens) for text in self.texts], np.int64),
+            individuals=self.written(problem.masked),
+            log_weight=np.zeros(num),
+            log_fitness=self.fitness[:, 0],
+            logprob=np.full(num, np.nan) if self.logprob is None else self.logprob,
+            num_tokens=size if self.num_tokens is None else self.num_tokens,
             finished=np.ones(num, bool),
             lineage=self.lineage,
             members=self.members,
@@ -89,7 +100,8 @@ def evolve(
     start : N texts, numbered 0 to N - 1 in the lineage; children follow in order of birth.
     breeding, selection : see there. The fixed tokens of a text are never changed, moved past one another, or lost.
 
-    Guarantees: with ``elite`` at least 1 the best fitness never falls. Cost: a request for each place of the longest
+    Guarantees: with ``elite`` at least 1 the best fitness never falls. The first note holds ``start``, before anything is
+    asked; its fitness is NaN. Cost: a request for each place of the longest
     hole and what ``fitness`` asks, a round.
 
     Raises
@@ -103,39 +115,45 @@ def evolve(
         raise ValueError(f"{breeding}: span must be at least 1, elite from 0 to the number of texts")
     texts, members = list(start), list(range(len(start)))
     known: dict[tuple[int, ...], FloatArray] = {}
-    merit = yield from _fitness(texts, fitness, known)
     edges: list[tuple[int, int, float]] = []
+    yield _note("evolve", _evolved(texts, _unknown(texts), members, edges, 0))
+    merit = yield from _fitness(texts, fitness, known)
     born = len(start)
     for round_ in range(1, rounds + 1):
-        here, num = key.child("round", round_), len(start) - breeding.elite
+        here = key.child("round", round_)
         elite = np.argsort(-merit[:, 0], kind="stable")[: breeding.elite].tolist()
-        candidates = Candidates(merit, distances([text.tokens for text in texts]))
-        numbers = num_uniforms(selection, merit.shape[1])
-        first = parents(candidates, selection, uniforms(here, "first parent", np.arange(num), numbers))
-        # a scheme may give its parents in order: the second ones are shuffled, or like would meet like
-        second = parents(candidates, selection, uniforms(here, "second parent", np.arange(num), numbers))
-        second = second[np.argsort(uniforms(here, "pairing", [0], num)[0], kind="stable")] if num else second
-        chance = uniforms(here, "breed", np.arange(num), 7)
-        children = []
-        for slot in range(num):
-            mother, father = int(first[slot]), int(second[slot])
-            crossed = Crossed(texts[mother], 1.0)
-            if chance[slot, 0] < breeding.recombine and mother != father:
-                crossed = cross(texts[mother], texts[father], chance[slot, 1:3].tolist())
-            children.append(crossed)
-            edges += [(born + slot, members[mother], crossed.share)]
-            edges += [(born + slot, members[father], 1 - crossed.share)] if crossed.share < 1 else []
-        opened = [
-            open_span(child.text, row[3:].tolist(), span=breeding.span, resize=breeding.resize)
-            for child, row in zip(children, chance, strict=True)
-        ]
-        grown = yield from fill(opened, uniforms(here, "fill", np.arange(num), breeding.span + 1))
+        opened, descent = _children(texts, merit, len(start) - breeding.elite, breeding, selection, here)
+        edges += [(born + slot, members[parent], share) for slot, parent, share in descent]
+        grown = yield from fill(opened, uniforms(here, "fill", np.arange(len(opened)), breeding.span + 1))
         texts = [texts[one] for one in elite] + grown
-        members = [members[one] for one in elite] + list(range(born, born + num))
-        born += num
+        members = [members[one] for one in elite] + list(range(born, born + len(grown)))
+        born += len(grown)
         merit = yield from _fitness(texts, fitness, known)
         yield _note("evolve", _evolved(texts, merit, members, edges, round_))
     return _evolved(texts, merit, members, edges, rounds)
+
+
+def _children(
+    texts: Sequence[Text], merit: FloatArray, num: int, breeding: Breeding, selection: Selection, here: Key
+) -> tuple[list[Opened], list[tuple[int, int, float]]]:
+    """``num`` children, each with a hole to be filled; and whose they are: (child, parent, share)."""
+    candidates = Candidates(merit, distances([text.tokens for text in texts]))
+    numbers = num_uniforms(selection, merit.shape[1])
+    first = parents(candidates, selection, uniforms(here, "first parent", np.arange(num), numbers))
+    # a scheme may give its parents in order: the second ones are shuffled, or like would meet like
+    second = parents(candidates, selection, uniforms(here, "second parent", np.arange(num), numbers))
+    second = second[np.argsort(uniforms(here, "pairing", [0], num)[0], kind="stable")] if num else second
+    opened, descent = [], []
+    for slot, chance in enumerate(uniforms(here, "breed", np.arange(num), 7)):
+        mother, father = int(first[slot]), int(second[slot])
+        crossed = Crossed(texts[mother], 1.0)
+        if chance[0] < breeding.recombine and mother != father:
+            crossed = cross(texts[mother], texts[father], chance[1:3].tolist())
+        descent.append((slot, mother, crossed.share))
+        if crossed.share < 1:
+            descent.append((slot, father, 1 - crossed.share))
+        opened.append(open_span(crossed.text, chance[3:].tolist(), span=breeding.span, resize=breeding.resize))
+    return opened, descent
 
 
 def gibbs(start: Sequence[Text], *, fitness: Fitness, rounds: int, key: Key) -> Program[Evolved]:
@@ -153,13 +171,14 @@ def gibbs(start: Sequence[Text], *, fitness: Fitness, rounds: int, key: Key) -> 
     _check(start, rounds)
     texts, members = list(start), np.arange(len(start))
     edges: list[tuple[int, int, float]] = []
+    yield _note("gibbs", _evolved(texts, _unknown(texts), members.tolist(), edges, 0))
     for round_ in range(1, rounds + 1):
         chance = uniforms(key.child("round", round_), "gibbs", np.arange(len(texts)), 2)
         opened = [open_word(text, float(row[0])) for text, row in zip(texts, chance, strict=True)]
         texts = yield from fill(opened, chance[:, 1:])
         edges += [(int(one) + len(texts), int(one), 1.0) for one in members]
         members = members + len(texts)
-        yield _note("gibbs", _evolved(texts, np.full((len(texts), 1), np.nan), members.tolist(), edges, round_))
+        yield _note("gibbs", _evolved(texts, _unknown(texts), members.tolist(), edges, round_))
     merit = yield from fitness(texts)
     return _evolved(texts, merit, members.tolist(), edges, rounds)
 
@@ -177,6 +196,10 @@ def _fitness(texts: Sequence[Text], fitness: Fitness, known: dict[tuple[int, ...
         merit = yield from fitness(new)
         known |= {text.tokens: row for text, row in zip(new, merit, strict=True)}
     return np.array([known[text.tokens] for text in texts], np.float64)
+
+
+def _unknown(texts: Sequence[Text]) -> FloatArray:
+    return np.full((len(texts), 1), np.nan)
 
 
 def _evolved(
@@ -205,7 +228,7 @@ def _note(kind: str, evolved: Evolved) -> Note:
         kind=kind,
         info={
             "step": evolved.rounds,
-            "best": float(merit.max()),
+            "fitness": float(merit.max()),
             "mean": float(merit.mean()),
             "effective_number": effective_number(counts),
             "found": evolved,

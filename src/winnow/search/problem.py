@@ -97,6 +97,22 @@ class Problem(NamedTuple):
                 remedy=remedy,
             )
 
+    def check_width(self, width: int) -> None:
+        """Make sure that the vocabulary can fill a width.
+
+        Raises
+        ------
+        InputError
+            Naming both numbers, before anything is asked.
+        """
+        vocabulary = self.codec.vocabulary_size
+        if width > vocabulary:
+            raise InputError(
+                f"width {width} is over the vocabulary's {vocabulary} tokens: the first step cannot fill it",
+                where="width",
+                remedy=f"at most {vocabulary}",
+            )
+
     def ends(self, texts: Sequence[str]) -> tuple[int, ...]:
         """The model's end tokens, and those that end a line or a sentence by the user's wish.
 

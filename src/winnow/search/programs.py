@@ -15,16 +15,18 @@ from winnow.search.best_of_n import BestOfN
 from winnow.search.best_of_n import best_of_n as sample
 from winnow.search.diverse_beam import diverse_beam
 from winnow.search.editing import edit
+from winnow.search.evolve import Evolved
 from winnow.search.found import Found
 from winnow.search.mcts import Effort
 from winnow.search.mcts import mcts as tree_search
 from winnow.search.phrase_beam import phrase_beam
 from winnow.search.problem import Problem
-from winnow.search.result import Result
 from winnow.search.smc import Target
 from winnow.search.smc import smc as particle_filter
 from winnow.search.valuing import Value, head_says_done, heads, likelihood, rollout, text_ends_with, tilt
 from winnow.values.errors import CapabilityError, InputError, nearest
+
+POTENTIALS = ("end", "steps")
 
 
 def beam(
@@ -53,16 +55,10 @@ def beam(
     phrase : text that must appear; may be given several times.
     end : a further token that ends a text, such as "."; may be given several times.
     """
-    vocabulary = problem.codec.vocabulary_size
-    if width > vocabulary:
-        raise InputError(
-            f"width {width} is over the vocabulary's {vocabulary} tokens: the first step cannot fill the beam",
-            where="width",
-            remedy=f"at most {vocabulary}",
-        )
+    problem.check_width(width)
+    problem.check_room(depth)
     if phrase and groups > 1:
         raise InputError("phrases and groups do not go together", where="beam", remedy="give one of the two")
-    problem.check_room(depth)
     common: dict[str, Any] = {"width": width, "depth": depth, "length_exponent": length_exponent, "ending": ending}
     common["end_tokens"] = problem.ends(end)
     if phrase:
@@ -83,6 +79,7 @@ def smc(
     resampler: str = "systematic",
     trigger: float = 0.5,
     inverse_temperature: float = 5.0,
+    potential: str = "end",
     twist: bool = False,
     end: tuple[str, ...] = (),
 ) -> Program[Found]:
@@ -96,14 +93,14 @@ def smc(
     temperature : of the proposal; 1 is the model.
     resampler : systematic, stratified, residual or multinomial.
     trigger : resample when the effective sample size falls below this share of the particles.
-    inverse_temperature : with an evaluator, a finished text's weight is multiplied by exp(score times this).
-    twist : with an evaluator, score unfinished texts too and steer by it; the target stays the same.
+    inverse_temperature : with an evaluator, a text's weight is multiplied by exp(score times this).
+    potential : when the evaluator's score is multiplied in: end (once, where a text ends) or steps (after every token, the
+        text as far as it is written).
+    twist : with an evaluator and potential end, score unfinished texts too and steer by it; the target stays the same.
     end : a further token that ends a text, such as "."; may be given several times.
     """
     problem.check_room(depth)
-    if twist and not problem.evaluated:
-        raise CapabilityError("twisting asks an evaluator, and there is none", where="twist", remedy="give --evaluator")
-    scored = tilt(problem.scores, inverse_temperature) if problem.evaluated else None
+    target = _target(problem, power, inverse_temperature, potential, twist)
     return (
         yield from particle_filter(
             problem.tree,
@@ -112,12 +109,32 @@ def smc(
             depth=depth,
             key=problem.key,
             end_tokens=problem.ends(end),
-            target=Target(power=power, reward=scored, twist=scored if twist else None),
+            target=target,
             temperature=temperature,
             scheme=resampler,
             trigger=trigger,
         )
     )
+
+
+def _target(problem: Problem, power: float, inverse_temperature: float, potential: str, twist: bool) -> Target:
+    if potential not in POTENTIALS:
+        raise InputError(f"no potential {potential!r}", where="potential", remedy=nearest(potential, POTENTIALS))
+    if not problem.evaluated:
+        for name, asked in (("twist", twist), ("potential steps", potential == "steps")):
+            if asked:
+                raise CapabilityError(
+                    "asks an evaluator, and there is none", where=name, remedy="give --evaluator, such as likelihood"
+                )
+        return Target(power=power)
+    scored = tilt(problem.scores, inverse_temperature)
+    if potential == "end":
+        return Target(power=power, reward=scored, twist=scored if twist else None)
+    if twist:
+        raise InputError(
+            "a score that counts at every step steers by itself", where="twist", remedy="no --twist, or --potential end"
+        )
+    return Target(power=power, potential=scored)
 
 
 def mcts(
@@ -138,7 +155,7 @@ def mcts(
     ----------
     simulations : looks ahead for each token that is written.
     batch : leaves evaluated together.
-    width : most probable tokens that are considered after each text.
+    width : most probable tokens that are considered after each text; all, where the vocabulary has fewer.
     depth : most tokens written.
     exploration : weight of the prior against the values seen.
     value : likelihood (of what is written), evaluator (its score of what is written), rollout (a sampled ending, scored
@@ -148,29 +165,28 @@ def mcts(
     """
     problem.check_room(depth)
     ends = problem.ends(end)
-    final: Value = problem.scores if problem.evaluated else likelihood
-    kinds: dict[str, Value] = {
-        "auto": rollout(final, key=problem.key, depth=depth, end_tokens=ends),
-        "rollout": rollout(final, key=problem.key, depth=depth, end_tokens=ends),
-        "likelihood": likelihood,
-        "evaluator": problem.scores,
-        "heads": heads,
-    }
-    if value not in kinds:
-        raise InputError(f"no value {value!r}", where="value", remedy=nearest(value, kinds))
-    if value == "heads" and not problem.heads:
-        raise CapabilityError("no backend here answers Appraise", where="value heads", remedy="give value=rollout")
+    valued = _value(problem, value, depth, ends)
+    says_done = text_ends_with(problem, done) if done else head_says_done() if value == "heads" else None
+    effort = Effort(simulations, batch, width, exploration)
     return (
         yield from tree_search(
-            problem.tree,
-            0,
-            value=kinds[value],
-            depth=depth,
-            end_tokens=ends,
-            done=text_ends_with(problem, done) if done else head_says_done() if value == "heads" else None,
-            effort=Effort(simulations, batch, width, exploration),
+            problem.tree, 0, value=valued, depth=depth, end_tokens=ends, done=says_done, effort=effort
         )
     )
+
+
+def _value(problem: Problem, name: str, depth: int, ends: tuple[int, ...]) -> Value:
+    final = problem.scores if problem.evaluated else likelihood
+    rolled = rollout(final, key=problem.key, depth=depth, end_tokens=ends)
+    kinds: dict[str, Value] = {"auto": rolled, "rollout": rolled, "likelihood": likelihood}
+    kinds |= {"evaluator": problem.scores, "heads": heads}
+    if name not in kinds:
+        raise InputError(f"no value {name!r}", where="value", remedy=nearest(name, kinds))
+    if name == "heads" and not problem.heads:
+        raise CapabilityError("no backend here answers Appraise", where="value heads", remedy="give value=rollout")
+    if name == "evaluator" and not problem.evaluated:
+        raise CapabilityError("there is no evaluator", where="value evaluator", remedy="give --evaluator")
+    return kinds[name]
 
 
 def best_of_n(
@@ -224,7 +240,7 @@ def evolve(
     fitness: str = "auto",
     mutation: str = "spans",
     keep: tuple[str, ...] = (),
-) -> Program[Result]:
+) -> Program[Evolved]:
     """A population of whole texts, mutated by a masked model, recombined and selected; the prompt stays as it is.
 
     Where the prompt holds masks (the masked model's own mask text, or ___), only those are written.
@@ -243,12 +259,6 @@ def evolve(
     mutation : spans, or gibbs (the baseline: random words resampled, nothing selected).
     keep : a word that must not be changed; may be given several times.
     """
-    settings: dict[str, Any] = {
-        "population": population,
-        "rounds": rounds,
-        "depth": depth,
-        "span": span,
-        "resize": resize,
-    }
-    settings |= {"recombine": recombine, "select": select, "fitness": fitness, "mutation": mutation, "keep": keep}
-    return (yield from edit(problem, settings))
+    settings: dict[str, Any] = {"population": population, "rounds": rounds, "depth": depth, "span": span}
+    settings |= {"resize": resize, "recombine": recombine, "select": select, "fitness": fitness}
+    return (yield from edit(problem, {**settings, "mutation": mutation, "keep": keep}))

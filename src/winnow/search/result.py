@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,15 +18,15 @@ from winnow.values.population import Population
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """A population of completions.
+class Result(Population):
+    """A population of texts, and all that a search tells of them.
 
-    ``population.log_weight`` are natural logs of what each text weighs: a beam's is its log-probability, a particle's its
-    importance weight, an MCTS text's its visits. ``logprob`` is the model's own, exact, of all that was written after the
-    prompt, an end token included; NaN where no causal model was asked.
+    ``log_weight`` are natural logs of what each text weighs: a beam's is its log-probability, a particle's its importance
+    weight, an MCTS text's its visits. ``logprob`` is the model's own, exact, of all that was written after the prompt, an
+    end token included; of an edited text, that of the words after the prompt, or of the whole where the prompt has blanks.
     """
 
-    population: Population  # the texts
+    individuals: Sequence[str]  # N texts
     logprob: FloatArray  # [N], natural log
     num_tokens: IntArray  # [N], written, an end token included
     finished: np.ndarray  # [N] bool: ended by the model, or whole from the start, rather than cut by depth
@@ -43,7 +43,7 @@ class Result:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return tuple(self.population.individuals)
+        return tuple(self.individuals)
 
     @property
     def text(self) -> str:
@@ -51,11 +51,9 @@ class Result:
         return self.texts[self.best]
 
     @property
-    def log_weight(self) -> FloatArray:
-        return self.population.log_weight
-
-    def __len__(self) -> int:
-        return len(self.population)
+    def population(self) -> Population:
+        """The texts with their weights and nothing else."""
+        return Population(individuals=self.individuals, log_weight=self.log_weight, log_fitness=self.log_fitness)
 
     def record(self) -> dict[str, Any]:
         """Everything but the lineage, as JSON values, the preferred text first, the others by falling rank."""
@@ -89,8 +87,10 @@ class Outcome(Protocol):
     def result(self, problem: Problem) -> Result: ...
 
 
-def result_of(native: Found | BestOfN | Outcome, problem: Problem) -> Result:
+def result_of(native: Result | Found | BestOfN | Outcome, problem: Problem) -> Result:
     """The Result that a program's return value, or the ``found`` of one of its notes, stands for."""
+    if isinstance(native, Result):
+        return native
     if isinstance(native, Found):
         return _from_tree(native, problem)
     if isinstance(native, BestOfN):
@@ -101,7 +101,8 @@ def result_of(native: Found | BestOfN | Outcome, problem: Problem) -> Result:
 def _from_tree(found: Found, problem: Problem) -> Result:
     texts = problem.texts(found.tree, found.nodes)
     return Result(
-        population=Population(individuals=texts, log_weight=found.population.log_weight),
+        individuals=texts,
+        log_weight=found.population.log_weight,
         logprob=found.logprob,
         num_tokens=np.array([len(found.tree.path(int(node))) for node in found.nodes], np.int64),
         finished=found.finished,
@@ -117,7 +118,9 @@ def _from_tree(found: Found, problem: Problem) -> Result:
 def _from_sample(best: BestOfN) -> Result:
     num = len(best.population)
     return Result(
-        population=best.population,
+        individuals=best.completions.text,
+        log_weight=best.population.log_weight,
+        log_fitness=best.population.log_fitness,
         logprob=best.completions.logprob,
         num_tokens=best.completions.num_tokens,
         finished=np.array([finish != "length" for finish in best.completions.finish]),
