@@ -13,10 +13,14 @@ from typing import Any
 from winnow.adaption.rivals import BY_HAND, LOOP, rivals
 from winnow.adaption.task import Task
 from winnow.api import Run, adapt, evaluator_of, gold_of
-from winnow.ports.program import Observer, run
-from winnow.ports.requests import LanguageModel, Router
+from winnow.ports.chunks import rows_together
+from winnow.ports.program import Observer
+from winnow.ports.requests import Complete, Evaluate, LanguageModel
+from winnow.runs.reading import find
+from winnow.runs.store import Store
 from winnow.values.random import Key
 from winnow.values.records import parse_jsonl
+from winnow.work import kept
 
 RULES = {
     "soft": "selected: an answer survives with probability = its score",
@@ -49,22 +53,36 @@ def facts_task(most: int | None = 800, **changes: Any) -> Task:
     return Task(**{**settings, **changes})
 
 
-def loops(model: LanguageModel, *, seed: int, observer: Observer | None = None) -> Iterator[tuple[str, Run]]:
-    """The loop under each rule, each beside its own predictions; (rule, run) as they end."""
+def loops(
+    model: LanguageModel,
+    *,
+    seed: int,
+    observer: Observer | None = None,
+    store: Store | None = None,
+    fresh: bool = False,
+) -> Iterator[tuple[str, Run]]:
+    """The loop under each rule, each beside its own predictions; (rule, run) as they end. ``store``, ``fresh`` as in adapt.
+
+    With a store the response curve and the first round, which are the same under every rule, are asked once.
+    """
     for rule in RULES:
-        yield rule, adapt(model, facts_task(select=rule), seed=seed, response=True, observer=observer)
+        task = facts_task(select=rule)
+        yield rule, adapt(model, task, seed=seed, response=True, observer=observer, store=store, fresh=fresh)
 
 
 def rivals_of(
-    model: LanguageModel, selected: Run, *, seed: int, num_queries: int | None = None
+    model: LanguageModel, selected: Run, *, seed: int, num_queries: int | None = None, store: Store | None = None
 ) -> list[dict[str, Any]]:
-    """The selected loop's context and its rivals on the first ``num_queries`` of its queries, at the tokens it spent."""
+    """The selected loop's context and its rivals on the first ``num_queries`` of its queries, at the tokens it spent.
+
+    A store that holds the selected run keeps the rivals' answers too.
+    """
     task = selected.task
     gold = gold_of(task)
     assert gold is not None
-    backend = Router(model, evaluator_of(task, model))
+    repeat = 0 if store is None else find(store, selected.id).settings["repeat"]
     spent = selected.loop_cost.prompt_tokens + selected.loop_cost.new_tokens
-    return run(
+    return kept(
         rivals(
             task,
             task.queries[:num_queries],
@@ -75,7 +93,11 @@ def rivals_of(
             key=Key(seed).child("rivals"),
             chat=model.chat,
         ),
-        backend,
+        model,
+        evaluator_of(task, model),
+        store=store,
+        repeat=repeat,
+        rows=dict.fromkeys((Complete, Evaluate), rows_together(model)),
     )
 
 

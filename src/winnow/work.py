@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from winnow.adaption.buffer import Answer
 from winnow.adaption.iterate import Stop
 from winnow.adaption.loop import examples_of, loop, split
 from winnow.evaluators.survey import off_scale_warning
 from winnow.ports.chunks import in_chunks
-from winnow.ports.program import Limits, Note, Observer, run
-from winnow.ports.requests import Backend, Complete, Cost, Evaluate, LanguageModel, LogProb, Router
+from winnow.ports.program import Limits, Note, Observer, Program, run
+from winnow.ports.requests import Backend, Complete, Cost, Evaluate, LanguageModel, LogProb, Request, Router
 from winnow.result import Run
+from winnow.runs.journal import Journal
 from winnow.runs.reading import find
 from winnow.runs.record import Recorder
 from winnow.runs.session import Session, relative
@@ -25,6 +26,8 @@ from winnow.runs.settings import Settings, changed, source_of
 from winnow.runs.store import Store
 from winnow.values.errors import InputError, Interrupted, JournalMismatch, LimitReached, WinnowError
 from winnow.values.records import read_text, to_json, write_text
+
+R = TypeVar("R")
 
 
 class WinnowWarning(UserWarning):
@@ -69,6 +72,27 @@ def work(
     if out is not None:
         result.save(Path(out))
     return result
+
+
+def kept(
+    program: Program[R],
+    model: LanguageModel,
+    evaluator: Backend,
+    *,
+    store: Store | None,
+    repeat: int = 0,
+    rows: Mapping[type[Request[Any]], int],
+) -> R:
+    """Run a program that is not a loop: no run, no ledger, but what was answered once is not asked again.
+
+    Parameters
+    ----------
+    repeat : as in ``Settings``; another number is not answered from what this one asked.
+    rows : rows of a chunk by type of request.
+    """
+    backend = Router(model, evaluator)
+    journal = backend if store is None else Journal(store, None, backend, repeat=repeat)
+    return run(in_chunks(program, rows), journal)
 
 
 def _loop(settings: Settings, backend: Backend, result: Run, limits: Limits | None, ledger: _Ledger) -> None:

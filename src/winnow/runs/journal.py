@@ -61,7 +61,7 @@ class Journal:
 
     Parameters
     ----------
-    run : id of a run that the store holds.
+    run : id of a run that the store holds; None keeps replies alone, for whoever asks the same again, and no order of them.
     check : called inside every write with its connection; raises when the run is no longer this process's.
     repeat : see ``entry``.
     identities : what the run knows ``backends`` as, in their order; one that is another by now is a mismatch.
@@ -78,7 +78,7 @@ class Journal:
     def __init__(
         self,
         store: Store,
-        run: str,
+        run: str | None,
         *backends: Backend,
         check: Callable[[Connection], None] = lambda _: None,
         repeat: int = 0,
@@ -154,9 +154,10 @@ class Journal:
             if one.key in known and number not in self._recorded
         ]
         if new:
-            with self.store.write() as connection:
-                self.check(connection)
-                connection.execute(_STEP, new)
+            if self.run is not None:
+                with self.store.write() as connection:
+                    self.check(connection)
+                    connection.execute(_STEP, new)
             self._recorded |= {row["number"]: row["key"] for row in new}  # type: ignore[misc]
         return known
 
@@ -169,7 +170,8 @@ class Journal:
             self.check(connection)
             insert_new(connection, requests, key=one.key, type=kind, rows=num_rows(one.request), body=one.body)
             is_new = insert_new(connection, replies, key=one.key, **row)
-            connection.execute(_STEP, [{"run": self.run, "number": n, "key": one.key} for n in numbers])
+            if self.run is not None:
+                connection.execute(_STEP, [{"run": self.run, "number": n, "key": one.key} for n in numbers])
             stored = None if is_new else bodies(connection, {one.key})[one.key]
         self._recorded |= dict.fromkeys(numbers, one.key)
         return reply if stored is None else decode(stored, one)
