@@ -16,7 +16,7 @@ from winnow.values.errors import InputError, nearest
 from winnow.values.random import Key, choose
 from winnow.values.records import parse_jsonl, read_text
 
-KEYS = ("context", "openings", "neutral", "ending", "group", "cluster", "unseen")
+KEYS = ("context", "openings", "initials", "neutral", "ending", "group", "cluster", "unseen")
 VARIANTS = 3  # of a situation of the bundled world: behind no, one and two couplets
 
 
@@ -31,6 +31,7 @@ class Situation:
     ----------
     context : text up to the choice.
     openings : each opening with the endings that agree with it; texts with their leading spaces.
+    initials : endings are small letters, each for all words that begin with it: then the endings cover what can come.
     neutral : openings that agree with every ending (" the"): what is written after them is what the model has in mind.
     ending : the ending that the context demands; then neutral openings are not needed.
     group, cluster : figures are made a group; situations of one cluster are resampled together.
@@ -44,6 +45,7 @@ class Situation:
 
     context: str
     openings: Mapping[str, tuple[str, ...]]
+    initials: bool = False
     neutral: tuple[str, ...] = ()
     ending: str | None = None
     group: str = "all"
@@ -68,6 +70,8 @@ class Situation:
                     refuse(f"ending {one!r} begins {other!r}", "leave one of them out")
         if len({one.lstrip()[:1] for one in every}) < 2:
             refuse("all endings begin with the same letter", "give endings with different first letters")
+        if self.initials and not all(len(one) == 1 and one.islower() for one in every):
+            refuse("initials must be small letters", 'for example {" a": "bcdfghjklmnpqrstvwxyz", " an": "aeiou"}')
         if self.ending is None and not self.neutral:
             refuse("nothing says what the ending would be", "give 'ending', or 'neutral' openings such as [\" the\"]")
         if self.ending is not None and self.ending not in every:
@@ -209,12 +213,15 @@ def _situation(row: Mapping[str, Any], where: str) -> Situation:
     for name in row:
         if name not in KEYS:
             raise InputError(f"unknown key {name!r}", where=where, remedy=nearest(name, KEYS))
-    for name in ("context", "openings"):
+    initials = "openings" not in row and "initials" in row
+    for name in ("context", "initials" if initials else "openings"):
         if name not in row:
             raise InputError(f"has no key {name!r}", where=where, remedy=nearest(name, row))
     texts = [row["context"], *(row[name] for name in ("ending", "group", "cluster") if row.get(name) is not None)]
     listed = [row.get(name, []) for name in ("neutral", "unseen")]
-    openings = row["openings"]
+    openings = row["initials" if initials else "openings"]
+    if initials and isinstance(openings, dict):
+        openings = {name: list(ends) if isinstance(ends, str) else ends for name, ends in openings.items()}
     if isinstance(openings, dict):
         listed += openings.values()
     if (
@@ -225,11 +232,12 @@ def _situation(row: Mapping[str, Any], where: str) -> Situation:
         raise InputError(
             "a value has the wrong type",
             where=where,
-            remedy='context, ending, group, cluster are text; neutral, unseen lists; openings {" a": [" dog"], ...}',
+            remedy="context, ending, group and cluster are text, neutral and unseen lists, openings lists by their text",
         )
     return Situation(
         context=row["context"],
         openings={name: tuple(ends) for name, ends in openings.items()},
+        initials=initials,
         neutral=tuple(row.get("neutral", ())),
         ending=row.get("ending"),
         group=row.get("group") or "all",
