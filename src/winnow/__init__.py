@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from winnow.api import task as task
     from winnow.direct import complete as complete
     from winnow.direct import logprob as logprob
-    from winnow.models.load import load as load
+    from winnow.loading import load as load
     from winnow.search.call import search as search
     from winnow.values.errors import WinnowError as WinnowError
 
@@ -35,7 +35,7 @@ _HOME = {
     "WinnowError": "winnow.values.errors",
     "adapt": "winnow.api",
     "complete": "winnow.direct",
-    "load": "winnow.models.load",
+    "load": "winnow.loading",
     "logprob": "winnow.direct",
     "resume": "winnow.api",
     "retract": "winnow.api",

@@ -16,7 +16,7 @@ from winnow.adaption.response import Response
 from winnow.adaption.task import Task
 from winnow.adaption.task_file import load_task
 from winnow.evaluators.spec import build
-from winnow.models.load import load
+from winnow.loading import load
 from winnow.ports.chunks import rows_together
 from winnow.ports.program import Limits, Observer
 from winnow.ports.requests import Backend, Complete, Evaluate, Item, LanguageModel, Router, require
@@ -24,6 +24,7 @@ from winnow.result import NOT_IDENTIFIABLE, Run
 from winnow.runs.reading import RunRecord, descendants, find
 from winnow.runs.settings import Settings, check_found
 from winnow.runs.store import Store
+from winnow.search.searching import Searching
 from winnow.values.errors import ContextError, InputError
 from winnow.work import WinnowWarning, opened, work
 
@@ -164,7 +165,7 @@ def settings_of(
         split(task, seed=seed)
     check_context(task, model)
     require(Router(model, evaluator), {Complete, Evaluate})
-    together = rows_together(model)
+    together = rows_together(model.model if isinstance(model, Searching) else model)
     return Settings(
         task=task,
         model=model.identity,
@@ -173,7 +174,7 @@ def settings_of(
         seed=seed,
         audit=audit,
         response=response,
-        rows={"Complete": together, "LogProb": together, "Evaluate": rows_together(evaluator, together)},
+        rows={"Complete": rows_together(model), "LogProb": together, "Evaluate": rows_together(evaluator, together)},
     )
 
 

@@ -20,7 +20,7 @@ from winnow.search.beam import beam
 from winnow.search.best_of_n import best_of_n
 from winnow.search.mcts import Effort, mcts
 from winnow.search.smc import smc
-from winnow.search.valuing import likelihood
+from winnow.search.valuing import likelihood, rollout
 from winnow.values.random import Key
 from winnow.values.tree import Tree
 
@@ -40,6 +40,14 @@ def programs() -> list[Program[Any]]:
         smc(root("b"), 0, num_particles=5, depth=4, key=Key(2), end_tokens=ENDS),
         smc(root("ab"), 0, num_particles=3, depth=5, key=Key(3), end_tokens=ENDS),
         mcts(root("a"), 0, value=likelihood, depth=4, end_tokens=ENDS, effort=Effort(9, 3, 3)),
+        mcts(
+            root("b"),
+            0,
+            value=rollout(likelihood, key=Key(3), depth=4, end_tokens=ENDS),
+            depth=4,
+            end_tokens=ENDS,
+            effort=Effort(6, 2, 3),
+        ),
         best_of_n("ab", query="ab", num=3, key=Key(1), max_tokens=4),
         best_of_n("b", query="b", num=2, key=Key(1), max_tokens=4),
     ]

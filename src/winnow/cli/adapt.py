@@ -74,7 +74,7 @@ def adapt(task_file: Path | None, **options: Any) -> int:
     """
     from winnow import api
     from winnow.adaption.task_file import load_task, task_from
-    from winnow.models.load import load
+    from winnow.loading import load
     from winnow.report.trackers import tracked
     from winnow.runs.store import default_url
     from winnow.values.errors import InputError

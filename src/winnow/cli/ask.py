@@ -29,7 +29,7 @@ def ask(
     import numpy as np
 
     from winnow.adaption.context import Context
-    from winnow.models.load import load
+    from winnow.loading import load
     from winnow.ports.program import ask as ask_model
     from winnow.ports.program import run
     from winnow.ports.requests import Complete

@@ -29,7 +29,7 @@ def plan(task_file: Path, prices: Path | None, as_json: bool, store: str | None,
     """
     from winnow import api
     from winnow.adaption.task_file import load_task
-    from winnow.models.load import load
+    from winnow.loading import load
     from winnow.runs import plan as plans
     from winnow.runs.prices import read_prices
     from winnow.values.errors import InputError

@@ -126,7 +126,7 @@ def _help(about: str, name: str) -> str:
 
 def _search(name: str, settings: dict[str, Any], options: dict[str, Any]) -> int:
     from winnow.cli.search_screen import SearchScreen
-    from winnow.models.load import load
+    from winnow.loading import load
     from winnow.search.call import SearchStopped
     from winnow.search.call import search as search_one
     from winnow.values.errors import InputError

@@ -61,6 +61,21 @@ def merge_alike(program: Program[R]) -> Program[R]:
         program.close()
 
 
+def costed(program: Program[R]) -> Program[tuple[R, Cost]]:
+    """The same program; it returns beside its result what its own requests cost, whoever else asked at the same time."""
+    replies: Replies = None
+    total = Cost()
+    try:
+        while True:
+            replies = yield program.send(replies)
+            for reply in replies or ():
+                total = total.plus(reply.cost)
+    except StopIteration as stop:
+        return stop.value, total
+    finally:
+        program.close()
+
+
 def _alike(request: Request[Any], index: int) -> Hashable:
     """Equal for requests that may be asked as one."""
     if isinstance(request, NextToken):
@@ -120,9 +135,11 @@ class _Forest:
             self._known, self.tree = {}, Tree(self._roots)
         new: list[tuple[int, int, float]] = []
         nodes = [node for request in requests for node in self._place(request, new)]
-        if new:
-            parents, tokens, logprobs = zip(*new, strict=True)
-            self.tree, _ = self.tree.append(parents, tokens, logprobs)
+        while new:  # parents stand before their children, and must be there when those come
+            size = len(self.tree)
+            end = next((at for at, (parent, _, _) in enumerate(new) if parent >= size), len(new))
+            self.tree, _ = self.tree.append(*zip(*new[:end], strict=True))
+            new = new[end:]
         return np.array(nodes, np.int64)
 
     def _place(self, request: NextToken, new: list[tuple[int, int, float]]) -> list[int]:
