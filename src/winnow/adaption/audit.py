@@ -78,7 +78,8 @@ class Audit:
     Half of the labels, and at least FIRST, go to the start: there a bad evaluator has taught nothing yet, and errors,
     which tell most, are many. The rest is spread evenly over the later rounds. A useless evaluator (s = f) is stopped at
     the start with probability 0.95 or more, exactly, whatever the sizes. One that stays as it is is stopped for a change
-    with probability CHANGE at most: a look that compares t ways of cutting the rounds in two gives each CHANGE / (num_rounds t).
+    with probability CHANGE at most: a look that compares t ways of cutting the rounds in two gives each
+    CHANGE / (num_rounds t).
     """
 
     def __init__(self, num_labels: int, num_rounds: int) -> None:

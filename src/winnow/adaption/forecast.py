@@ -69,8 +69,8 @@ class Forecast:
     def acceptance(self, buffer: FloatArray | None) -> FloatArray:
         """Acceptance of each kind among answers in contexts from a buffer of this composition: ``[B, K]``, B replicates.
 
-        ``buffer`` is one composition ``[K]`` for all replicates, or one each ``[B, K]``; None stands for no examples. A kind
-        that was not written nearby is taken from all points, one that never was is as likely accepted as not.
+        ``buffer`` is one composition ``[K]`` for all replicates, or one each ``[B, K]``; None stands for no examples. A
+        kind that was not written nearby is taken from all points, one that never was is as likely accepted as not.
         """
         replicates, points = self.number.shape[0], len(self.context)
         near = np.zeros((replicates, 1 + points))
