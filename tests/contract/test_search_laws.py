@@ -34,7 +34,8 @@ MODEL = Tabular.random("abc", order=2, key=Key(4))
 MASKED = tabular_masked("abc", length=4)
 ENDS = MODEL.codec.end_tokens
 SUPPORT = {  # what searches are made of, and how they are called
-    "breeding", "call", "editing", "found", "hypotheses", "parents", "problem", "programs", "result", "trace", "valuing",
+    "breeding", "call", "editing", "found", "hypotheses", "parents", "problem", "programs", "result", "searching", "trace",
+    "valuing",
 }  # fmt: skip
 START = [Text(tokens, (True, False, False, False)) for tokens in ((0, 1, 2, 0), (0, 0, 0, 0), (0, 2, 1, 1))]
 

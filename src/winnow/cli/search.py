@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ import click
 from winnow.cli.options import limit_options, take_limits, warnings_in_a_line
 
 if TYPE_CHECKING:
+    from winnow.cli.search_screen import SearchScreen
+    from winnow.runs.store import Store
     from winnow.search.call import Search
     from winnow.search.result import Result
 
@@ -80,7 +84,9 @@ def _common() -> list[Callable[..., Any]]:
     return [
         click.argument("prompt", required=False),
         click.option("--prompts", type=click.Path(path_type=Path), help="One prompt a line, or a column 'prompt'."),
-        click.option("--model", required=True, help="'bundled', a directory, or a hub id."),
+        click.option(
+            "--model", required=True, help="'bundled', a directory, a hub id, or one with a search: bundled+beam:8."
+        ),
         click.option("--masked", help="A masked model for evolve. Default there: bundled."),
         click.option(
             "--evaluator", help="survey | verifier regex=... | verifier module:function | likelihood | person."
@@ -93,6 +99,7 @@ def _common() -> list[Callable[..., Any]]:
         click.option("--show", type=click.IntRange(min=1), default=5, show_default=True, help="Texts to print."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object a prompt on stdout, all else on stderr."),
         click.option("--trace", type=click.Path(path_type=Path), help="Draw what was searched into this HTML file."),
+        click.option("--store", metavar="URL", help="Keep each search here as one entry, and answer from it."),
         click.option("--device", default=None, help="Where a local model runs: cpu, cuda, mps."),
         click.option("--batch-size", type=int, default=None, help="Rows a local model takes at once."),
     ]
@@ -127,8 +134,6 @@ def _help(about: str, name: str) -> str:
 def _search(name: str, settings: dict[str, Any], options: dict[str, Any]) -> int:
     from winnow.cli.search_screen import SearchScreen
     from winnow.loading import load
-    from winnow.search.call import SearchStopped
-    from winnow.search.call import search as search_one
     from winnow.values.errors import InputError
 
     prompts = _prompts(options.pop("prompt"), options.pop("prompts"))
@@ -137,34 +142,83 @@ def _search(name: str, settings: dict[str, Any], options: dict[str, Any]) -> int
         raise InputError("draws one prompt's search", where="--trace", remedy="give one prompt")
     formulas = {key: value for key in FORMULAS if (value := options.pop(key)) is not None}
     local = {key: value for key in ("device", "batch_size") if (value := options.pop(key)) is not None}
-    limits = take_limits(options, model_name)
-    masked = options.pop("masked") or ("bundled" if name == "evolve" else None)
-    with warnings_in_a_line():
+    screen = SearchScreen(take_limits(options, model_name))
+    masked, store = options.pop("masked") or ("bundled" if name == "evolve" else None), options.pop("store")
+    worst = 0
+    with warnings_in_a_line(), _opened(store) as kept_in:
         model: Any = load(model_name, **local)
+        options["masked"] = None if masked is None else _masked(masked)
         if formulas:
             model = _grammar(model, formulas)
-        worst = 0
         for number, prompt in enumerate(prompts):
-            screen = SearchScreen(limits)
-            code = 0
-            try:
-                result = search_one(
-                    model, prompt, name, masked=masked, limits=limits, observer=screen, **options, **settings
-                )
-                code = 130 if result.stop == "interrupted" else 3 if result.stop else 0
-            except SearchStopped as stopped:
-                result, code = stopped.partial, stopped.exit_code
-            finally:
-                screen.close()
-            _print(result, prompt, as_json=as_json, show=show, title=len(prompts) > 1)
-            if out is not None:
-                _draw(result, out)
-            if result.stop:
-                click.echo(f"winnow: {result.stop}; the best so far is shown", err=True)
+            record, code = _one(name, model, prompt, settings, options, screen=screen, store=kept_in, out=out)
+            _print(record, prompt, as_json=as_json, show=show, title=len(prompts) > 1)
+            if record["stop"]:
+                click.echo(f"winnow: {record['stop']}; the best so far is shown", err=True)
             worst = max(worst, code)
             if code == 130 or (code and number + 1 < len(prompts)):
                 break
     return worst
+
+
+def _one(
+    name: str,
+    model: Any,
+    prompt: str,
+    settings: dict[str, Any],
+    options: dict[str, Any],
+    *,
+    screen: SearchScreen,
+    store: Store | None,
+    out: Path | None,
+) -> tuple[dict[str, Any], int]:
+    """The record of one prompt's search, from the store if it is there, and the exit code."""
+    from winnow.ports.requests import Search, Searched
+    from winnow.runs.kept import Kept
+    from winnow.search.call import SearchStopped, judge_of
+    from winnow.search.call import search as search_one
+    from winnow.search.searching import identity_of
+    from winnow.values.records import to_json
+
+    judge = judge_of(options["evaluator"], model, prompt)
+    kept = None if store is None else Kept(store, identity_of(model, name, settings, judge, options["masked"]))
+    asked = Search(prompt=prompt, seed=options["seed"], query=options["query"])
+    known = None if kept is None or out is not None else kept.recall(asked)  # a drawing needs the search itself
+    if known is not None:
+        click.echo("winnow: searched before; this is what the store holds", err=True)
+        return dict(json.loads(known.record)), 0
+    code = 0
+    try:
+        more = {**options, "evaluator": judge, **settings}
+        result = search_one(model, prompt, name, limits=screen.begin(), observer=screen, **more)
+        code = 130 if result.stop == "interrupted" else 3 if result.stop else 0
+    except SearchStopped as stopped:
+        result, code = stopped.partial, stopped.exit_code
+    finally:
+        screen.close()
+    if out is not None:
+        _draw(result, out)
+    record = result.record()
+    if kept is not None and not code:
+        kept.keep(asked, Searched(record=to_json(record), cost=result.cost))
+    return record, code
+
+
+@contextmanager
+def _opened(url: str | None) -> Iterator[Store | None]:
+    from winnow.runs.store import Store
+
+    if url is None:
+        yield None
+        return
+    with Store(url) as store:
+        yield store
+
+
+def _masked(name: str) -> Any:
+    from winnow.models.masked import load_masked
+
+    return load_masked(name)
 
 
 def _prompts(one: str | None, file: Path | None) -> list[str]:
@@ -188,10 +242,9 @@ def _grammar(model: Any, formulas: dict[str, Any]) -> Any:
     return Grammar(model, text, kind=kind.removesuffix("_schema"))
 
 
-def _print(result: Result, prompt: str, *, as_json: bool, show: int, title: bool) -> None:
+def _print(record: dict[str, Any], prompt: str, *, as_json: bool, show: int, title: bool) -> None:
     from winnow.values.records import to_json
 
-    record = result.record()
     if as_json:
         click.echo(to_json({"prompt": prompt, **record}))
         return
@@ -210,9 +263,10 @@ def _print(result: Result, prompt: str, *, as_json: bool, show: int, title: bool
         if record.get(key) is not None:
             value = record[key]
             click.echo(f"{key.replace('_', ' ')}: {value:.4f}" if isinstance(value, float) else f"{key}: {value!r}")
-    cost = result.cost
+    cost = record["cost"]
     click.echo(
-        f"cost: {cost.calls} calls, {cost.prompt_tokens:,} prompt and {cost.new_tokens:,} new tokens", file=sys.stderr
+        f"cost: {cost['calls']} calls, {cost['prompt_tokens']:,} prompt and {cost['new_tokens']:,} new tokens",
+        file=sys.stderr,
     )
 
 

@@ -243,6 +243,23 @@ class Choose(Request[Choice]):
     options: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """All that a search found and said, as JSON text (``winnow.search.result.Result.record``)."""
+
+    record: str
+    cost: Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(Request[Searched]):
+    """A whole search for continuations of a prompt; which search, and how, is who is asked."""
+
+    prompt: Prompt
+    seed: int
+    query: str | None = None  # what an evaluator is told the text answers
+
+
 # ---- who answers
 
 

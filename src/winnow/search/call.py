@@ -116,8 +116,7 @@ def prepare(
         from winnow.models.masked import load_masked
 
         masked = load_masked(masked)
-    judge = [] if evaluator is None else [_evaluator(evaluator, model, prompt)]
-    backend = Router(model, *judge, *([] if masked is None else [masked]))
+    backend = Router(*(one for one in (model, judge_of(evaluator, model, prompt), masked) if one is not None))
     problem = Problem(
         prompt=prompt,
         query=(prompt if isinstance(prompt, str) else prompt[-1].content) if query is None else query,
@@ -279,8 +278,8 @@ def _checked(program: Program[Any]) -> Program[Any]:
             return stop.value
 
 
-def _evaluator(evaluator: Backend | str, model: LanguageModel, prompt: Prompt) -> Backend:
-    """An evaluator that reads prompt and text as one, not as question and answer."""
+def judge_of(evaluator: Backend | str | None, model: LanguageModel, prompt: Prompt) -> Backend | None:
+    """The evaluator of a search; one that a spec names reads prompt and text as one, not as question and answer."""
     if not isinstance(evaluator, str):
         return evaluator
     from winnow.evaluators.spec import build
