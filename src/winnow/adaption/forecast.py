@@ -39,7 +39,7 @@ class Forecast:
     num_draws : replicates of acceptance, curve and round behind each interval.
     """
 
-    def __init__(self, task: Task, response: Response, *, key: Key, num_draws: int = 200) -> None:
+    def __init__(self, task: Task, response: Response, *, key: Key, num_draws: int = 500) -> None:
         self.task, self.key = task, key
         num_kinds = 3 if task.abstentions else 2
         self.context = response.context[:, :num_kinds]

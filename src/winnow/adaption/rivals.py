@@ -7,9 +7,9 @@ a rival has a knob, gold turns it in the rival's favour, and the record says so.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,6 +26,54 @@ from winnow.values.random import Key
 BY_HAND = "hand-written header"
 LOOP = "the loop's context, greedy"
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0)
+
+Choice: TypeAlias = Callable[[list[int]], list[Item]]  # rows of the samples to one answer a query
+
+
+class Exam(NamedTuple):
+    """Queries to answer, and how answers are marked."""
+
+    task: Task
+    queries: Sequence[str]
+    gold: Mapping[str, str]
+    key: Key
+    chat: bool
+
+    def sample(
+        self, samples: int, place: str, *words: str, temperature: float | None = None
+    ) -> Program[tuple[list[Item], Cost]]:
+        """``samples`` answers a query without context, query by query, and what they cost."""
+        asked = [query for query in self.queries for _ in range(samples)]
+        items, reply = yield from write_answers(
+            self.task, [[]] * len(asked), asked, self.key.child(place, *words), chat=self.chat, temperature=temperature
+        )
+        return items, reply.cost
+
+    def record(self, name: str, items: Sequence[Item], samples: int, spent: int, note: str = "") -> dict[str, Any]:
+        """A rival's line: its error with interval and n, what it spent."""
+        kind = kinds_of(items, self.gold, self.task.match, self.task.abstentions)
+        share = Share.of(int((kind != RIGHT).sum()), len(items))
+        return {
+            "rival": name,
+            "samples": samples,
+            "error": share.value,
+            "error_interval": [share.low, share.high],
+            "n": share.n,
+            "tokens": spent,
+            "note": note,
+            "by_samples": None,
+        }
+
+    def chosen(
+        self, name: str, items: Sequence[Item], samples: int, spent: int, choose: Choice, note: str = ""
+    ) -> dict[str, Any]:
+        """The line of a rival that chooses among its samples, with its error among the first 1, 2, 4, .. of them."""
+        errors = {}
+        for few in [*(2**i for i in range(samples.bit_length()) if 2**i < samples), samples]:
+            taken = [i for i in range(len(items)) if i % samples < few]
+            row = self.record(name, choose(taken), samples, spent, note)
+            errors[str(few)] = row["error"]
+        return {**row, "by_samples": errors}
 
 
 def rivals(
@@ -51,78 +99,87 @@ def rivals(
     accepted : the answers in the loop's buffer at its end.
     tokens : what the loop spent, prompt and new tokens together.
     header : the best hand-written prompt, or None when there is none to try.
-    most : largest number of samples a query, whatever the budget allows.
+    most : largest number of samples a query, whatever the budget allows; ``by_samples`` tells whether more would help.
 
     Returns
     -------
     One record each, the loop's first, each also yielded as a note:
-    {"rival", "samples", "error", "error_interval", "n", "tokens", "note"}.
+    {"rival", "samples", "error", "error_interval", "n", "tokens", "note", "by_samples"}, the last the error among the first
+    1, 2, 4, .. samples for rivals that choose among them, else None.
     """
-
-    def record(name: str, items: Sequence[Item], samples: int, spent: int, note: str = "") -> dict[str, Any]:
-        wrong = int((kinds_of(items, gold, task.match, task.abstentions) != RIGHT).sum())
-        share = Share.of(wrong, len(items))
-        return {
-            "rival": name,
-            "samples": samples,
-            "error": share.value,
-            "error_interval": [share.low, share.high],
-            "n": share.n,
-            "tokens": spent,
-            "note": note,
-        }
-
-    results: list[dict[str, Any]] = []
-
-    def add(row: dict[str, Any]) -> Note:
-        results.append(row)
-        return Note(kind="rival", info=row)
-
-    buffer = Buffer(appended=True)
-    buffer.fill(accepted)
-    drawn = buffer.draw(queries, task.examples, key.child("contexts"), shared=False)
-    contexts = [[one.item for one in context] for context in drawn]
-    items, reply = yield from write_answers(task, contexts, queries, key.child("adapted"), chat=chat, temperature=0.0)
-    tokens += _tokens(reply.cost)
-    yield add(record(LOOP, items, 1, tokens, "the loop's tokens and these"))
-
-    items, cost = yield from _sample(task, queries, 1, key.child("greedy"), chat, temperature=0.0)
-    yield add(record("greedy", items, 1, _tokens(cost)))
-    tried = []
-    for temperature in TEMPERATURES:
-        items, cost = yield from _sample(
-            task, queries, 1, key.child("temperature", str(temperature)), chat, temperature=temperature
-        )
-        note = f"temperature {temperature:g}, picked by gold"
-        tried.append(record("best temperature", items, 1, _tokens(cost), note))
-    yield add(min(tried, key=lambda row: float(row["error"])))
-
+    exam, results = Exam(task, queries, gold, key, chat), []
+    row = yield from _loops_context(exam, accepted, tokens)
+    results.append(row)
+    yield Note(kind="rival", info=row)
+    budget = int(row["tokens"])
+    items, cost = yield from exam.sample(1, "greedy", temperature=0.0)
+    results.append(exam.record("greedy", items, 1, _tokens(cost)))
+    yield Note(kind="rival", info=results[-1])
+    row, cost = yield from _best_temperature(exam)
+    results.append(row)
+    yield Note(kind="rival", info=row)
     # prompts are encoded once for many samples; the factor leaves room for those that batches cut apart
-    left, one_more = tokens - 2 * cost.prompt_tokens, cost.new_tokens
-    samples = int(np.clip(left // one_more, 1, most))
-    items, cost = yield from _sample(task, queries, samples, key.child("vote"), chat)
-    capped = f"{most} samples at most" if samples == most else ""
-    yield add(record("majority vote", _vote(items), samples, _tokens(cost), capped))
-
-    _, _, evaluating = yield from evaluate(items[::samples])  # what one evaluation a query costs
-    samples = int(np.clip(left // (one_more + evaluating), 1, most))
-    items, cost = yield from _sample(task, queries, samples, key.child("best"), chat)
-    score, _, evaluating = yield from evaluate(items)
-    best = _best(items, np.nan_to_num(score, nan=-1.0))
-    yield add(record("best of n, self-evaluated", best, samples, _tokens(cost) + evaluating))
+    left = budget - 2 * cost.prompt_tokens
+    for choosing in (_majority_vote, _best_of_n):
+        row = yield from choosing(exam, left, cost.new_tokens, most)
+        results.append(row)
+        yield Note(kind="rival", info=row)
     if header is not None:
-        items, cost = yield from _sample(replace(task, header=header), queries, 1, key.child("header"), chat)
-        yield add(record(BY_HAND, items, 1, _tokens(cost), repr(header.strip())))
+        items, cost = yield from exam._replace(task=replace(task, header=header)).sample(1, "header")
+        results.append(exam.record(BY_HAND, items, 1, _tokens(cost), repr(header.strip())))
+        yield Note(kind="rival", info=results[-1])
     return results
 
 
-def _sample(
-    task: Task, queries: Sequence[str], samples: int, key: Key, chat: bool, temperature: float | None = None
-) -> Program[tuple[list[Item], Cost]]:
-    """``samples`` answers a query without context, and what they cost."""
-    asked = [query for query in queries for _ in range(samples)]
-    items, reply = yield from write_answers(task, [[]] * len(asked), asked, key, chat=chat, temperature=temperature)
-    return items, reply.cost
+def _loops_context(exam: Exam, accepted: Sequence[Answer], tokens: int) -> Program[dict[str, Any]]:
+    """The loop's own line; its tokens are what the loop spent and what this reading costs."""
+    buffer = Buffer(appended=True)
+    buffer.fill(accepted)
+    drawn = buffer.draw(exam.queries, exam.task.examples, exam.key.child("contexts"), shared=False)
+    contexts = [[one.item for one in context] for context in drawn]
+    items, reply = yield from write_answers(
+        exam.task, contexts, exam.queries, exam.key.child("adapted"), chat=exam.chat, temperature=0.0
+    )
+    return exam.record(LOOP, items, 1, tokens + _tokens(reply.cost), "the loop's tokens and these")
+
+
+def _best_temperature(exam: Exam) -> Program[tuple[dict[str, Any], Cost]]:
+    """One sample at the temperature that gold likes best, and what one sample a query costs."""
+    tried = []
+    for temperature in TEMPERATURES:
+        items, cost = yield from exam.sample(1, "temperature", str(temperature), temperature=temperature)
+        note = f"temperature {temperature:g}, picked by gold"
+        tried.append(exam.record("best temperature", items, 1, _tokens(cost), note))
+    return min(tried, key=lambda row: float(row["error"])), cost
+
+
+def _majority_vote(exam: Exam, left: int, one_more: int, most: int) -> Program[dict[str, Any]]:
+    """The most frequent of as many samples as ``left`` tokens buy at ``one_more`` tokens for one sample of every query."""
+    samples = int(np.clip(left // one_more, 1, most))
+    items, cost = yield from exam.sample(samples, "vote")
+    note = f"{most} samples at most" if samples == most else ""
+    return exam.chosen(
+        "majority vote", items, samples, _tokens(cost), lambda taken: _vote([items[i] for i in taken]), note
+    )
+
+
+def _best_of_n(exam: Exam, left: int, one_more: int, most: int) -> Program[dict[str, Any]]:
+    """The best by its own evaluation of as many samples as the tokens buy, evaluations included."""
+    items, _ = yield from exam.sample(1, "price")
+    _, _, evaluating = yield from evaluate(items)  # what one evaluation a query costs
+    samples = int(np.clip(left // (one_more + evaluating), 1, most))
+    items, cost = yield from exam.sample(samples, "best")
+    score, _, evaluating = yield from evaluate(items)
+    known = np.nan_to_num(score, nan=-1.0)
+    note = f"{most} samples at most" if samples == most else ""
+    return exam.chosen(
+        "best of n, self-evaluated",
+        items,
+        samples,
+        _tokens(cost) + evaluating,
+        lambda taken: _best([items[i] for i in taken], known[taken]),
+        note,
+    )
 
 
 def _tokens(cost: Cost) -> int:
