@@ -1,0 +1,127 @@
+"""Ways to put the spaces back, side by side: what looking further ahead is worth, between a floor and a ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from winnow.lookahead.clusters import Estimate, bootstrap
+from winnow.lookahead.unspaced import Alphabet, Line, hits, longest_match, most_probable_words, rates
+from winnow.lookahead.words import Segmented, forward, segment, spelled
+from winnow.ports.program import Program
+from winnow.values.logspace import FloatArray
+from winnow.values.random import Key
+
+FLOOR, WORDS, FORWARD, GREEDY, OPTIMUM = (
+    "longest match (floor)",
+    "independent words, best",
+    "forward pass alone",
+    "greedy, 1 character ahead",
+    "to the end (ceiling)",
+)
+
+
+class Way(NamedTuple):
+    """How one way does on all lines; every interval is over lines."""
+
+    name: str
+    precision: Estimate  # of spaces, over all lines together
+    recall: Estimate
+    f1: Estimate
+    whole: Estimate  # share of lines without a mistake
+    gain: Estimate | None  # F1 less that of greedy, on the same lines
+
+
+class Report(NamedTuple):
+    """All ways, and what is known of the ceiling."""
+
+    ways: list[Way]
+    num_lines: int
+    num_spaces: int
+    num_characters: int
+    proven: float  # share of lines whose optimum is proven
+    truth_higher: float  # share of lines whose own spacing is more probable than what was found: the search's mistakes
+    found_higher: float  # share of lines where what was found is more probable than their own spacing: the model's
+    logprob: tuple[float, float]  # nats a line, mean: found, and the line's own
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        ways = {way.name: way for way in self.ways}
+        floor, alone, greedy, top = (ways[name] for name in (FLOOR, FORWARD, GREEDY, OPTIMUM))
+        assert floor.gain is not None
+        assert top.gain is not None
+        than = "better than" if floor.gain.high < 0 else "worse than" if floor.gain.low > 0 else "not told apart from"
+        return (
+            f"Left to right, one character ahead, it segments with F1 {_said(greedy.f1)}, {than} the longest match's "
+            f"{floor.f1.value:.3f}; the forward pass alone with {_said(alone.f1)}; looking to the end of the line adds "
+            f"{_said(top.gain, '+')}, to {top.f1.value:.3f}; n = {self.num_lines} lines, {self.num_spaces} spaces."
+        )
+
+
+def _said(one: Estimate, sign: str = "") -> str:
+    return f"{one.value:{sign}.3f} ({one.low:{sign}.3f} to {one.high:{sign}.3f})"
+
+
+def compare(
+    lines: Sequence[Line],
+    alphabet: Alphabet,
+    lexicon: Mapping[str, int],
+    *,
+    width: int,
+    lags: Sequence[int] = (),
+    memory: int | None = None,
+    key: Key,
+    draws: int = 2000,
+) -> Program[Report]:
+    """Every way on the same lines.
+
+    Parameters
+    ----------
+    lexicon : words and their counts, of other text.
+    width, memory : of the ceiling and of the lags, see ``winnow.lookahead.words.segment``.
+    lags : characters ahead after which a space is decided, each a way of its own.
+    """
+    found: dict[str, Segmented] = {FORWARD: (yield from forward(lines, alphabet))}
+    found[GREEDY] = yield from segment(lines, alphabet, width=1)
+    for lag in lags:
+        found[f"decided {lag} characters ahead"] = yield from segment(
+            lines, alphabet, width=width, lag=lag, memory=memory
+        )
+    top = found[OPTIMUM] = yield from segment(lines, alphabet, width=width, memory=memory)
+    own = yield from spelled(lines, alphabet)
+    counts = {
+        FLOOR: hits([longest_match(line.characters, lexicon) for line in lines], lines),
+        WORDS: hits([most_probable_words(line.characters, lexicon) for line in lines], lines),
+        **{name: hits(one.spaced, lines) for name, one in found.items()},
+    }
+    return Report(
+        ways=_ways(counts, key=key, draws=draws),
+        num_lines=len(lines),
+        num_spaces=int(sum(line.spaced.sum() for line in lines)),
+        num_characters=sum(len(line.characters) for line in lines),
+        proven=float(top.proven.mean()),
+        truth_higher=float((own > top.logprob + 1e-4).mean()),
+        found_higher=float((top.logprob > own + 1e-4).mean()),
+        logprob=(float(top.logprob.mean()), float(own.mean())),
+    )
+
+
+def _ways(counts: Mapping[str, FloatArray], *, key: Key, draws: int) -> list[Way]:
+    every = np.stack(list(counts.values()), axis=1)  # [N, ways, 4]
+    greedy = list(counts).index(GREEDY)
+
+    def statistic(weight: FloatArray) -> FloatArray:
+        total = np.tensordot(weight, every, axes=1)  # [ways, 4]
+        three = rates(total)
+        gain = three[:, 2] - three[greedy, 2]
+        return np.column_stack([three, total[:, 3] / weight.sum(), gain]).ravel()
+
+    value, replicates = bootstrap(statistic, range(len(every)), key=key, draws=draws)
+    estimates = [Estimate.of(*pair) for pair in zip(value, replicates.T, strict=True)]
+    return [
+        Way(name, *estimates[5 * i : 5 * i + 4], None if i == greedy else estimates[5 * i + 4])
+        for i, name in enumerate(counts)
+    ]
