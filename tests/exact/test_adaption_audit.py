@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, fisher_exact
 
+from benchmarks.audit_power import ANSWERS, LOOPS, Round, ends, ends_on, looks, share_stopped, stopped_at_once
 from winnow.adaption.audit import CHANGE, FIRST, Audit, Labels, change, draw_sample, judge
 from winnow.values.random import Key
-
-ANSWERS = 10_000
 
 
 def found(number, right_accepted, num_accepted, right_rejected, num_rejected, rate=0.5):
@@ -21,51 +20,31 @@ def found(number, right_accepted, num_accepted, right_rejected, num_rejected, ra
     )  # fmt: skip
 
 
-def looks(error: float, s: float, f: float, labels: int, num_accepted: int | None = None):
-    """Every outcome of one look: its probability ``[A, R]`` and the bound of s - f it leads to ``[A, R]``."""
-    rate = s * (1 - error) + f * error
-    accepted = labels // 2 if num_accepted is None else num_accepted
-    rejected = labels - accepted
-    yes = binom.pmf(np.arange(accepted + 1), accepted, s * (1 - error) / rate)
-    no = binom.pmf(np.arange(rejected + 1), rejected, (1 - s) * (1 - error) / (1 - rate))
-    bound = [
-        [judge([found(0, a, accepted, b, rejected, rate)]).bound for b in range(rejected + 1)]
-        for a in range(accepted + 1)
-    ]
-    return np.outer(yes, no), np.array(bound)
-
-
-def stopped(*setting) -> float:
-    """Probability that one look stops the loop, summed over every outcome of its two sides."""
-    chance, bound = looks(*setting)
-    return float(chance[bound <= 0].sum())
-
-
 @pytest.mark.parametrize("error", [0.1, 0.2, 0.5, 0.8])
 @pytest.mark.parametrize("labels", [20, 40, 80])
 def test_an_evaluator_that_cannot_tell_is_stopped_at_once_at_least_95_times_in_100(error, labels):
-    assert stopped(error, 0.5, 0.5, labels) >= 0.95
+    assert stopped_at_once(Round(error, 0.5, 0.5), labels) >= 0.95
 
 
 @pytest.mark.parametrize(("accepted", "rejected"), [(79, 1), (58, 2), (77, 3), (3, 37)])
 def test_that_holds_in_lopsided_strata_too(accepted, rejected):
     for error in (0.1, 0.5):
-        assert stopped(error, 0.5, 0.5, accepted + rejected, accepted) >= 0.95
+        assert stopped_at_once(Round(error, 0.5, 0.5), accepted + rejected, accepted) >= 0.95
 
 
 @pytest.mark.parametrize("labels", [20, 40, 80])
 def test_an_inverted_evaluator_is_always_stopped(labels):
-    assert stopped(0.5, 0.2, 0.8, labels) > 1 - 1e-4
+    assert stopped_at_once(Round(0.5, 0.2, 0.8), labels) > 1 - 1e-4
 
 
 def test_a_good_evaluator_is_stopped_by_the_first_40_labels_at_most_5_times_in_100_and_20_labels_are_too_few():
-    assert stopped(0.5, 0.8, 0.2, FIRST) <= 0.05
-    assert stopped(0.5, 0.8, 0.2, 20) > 0.1
+    assert stopped_at_once(Round(0.5, 0.8, 0.2), FIRST) <= 0.05
+    assert stopped_at_once(Round(0.5, 0.8, 0.2), 20) > 0.1
 
 
 def test_the_bound_lies_below_what_it_bounds_95_times_in_100():
     for error, s, f, labels in itertools.product((0.2, 0.5, 0.8), (0.5, 0.8), (0.2, 0.45), (20, 60)):
-        chance, bound = looks(error, s, f, labels)
+        chance, bound = looks(Round(error, s, f), labels // 2, labels // 2)
         assert chance[bound <= s - f].sum() >= 0.95, (error, s, f, labels)
 
 
@@ -116,54 +95,43 @@ def test_a_change_is_given_its_exact_probability_by_enumeration():
     assert change([before], [recent]) == pytest.approx(expected, rel=1e-9)
 
 
-def whole_run(rng, rounds, labels) -> int | None:
-    """The round that stops a loop whose rounds have these (error, s, f); None when none does."""
-    audit = Audit(labels, len(rounds) - 1)
-    for number, (error, s, f) in enumerate(rounds):
-        rate, half = s * (1 - error) + f * error, audit.allowance[number] // 2
-        yes = rng.binomial(half, s * (1 - error) / rate)
-        no = rng.binomial(half, (1 - s) * (1 - error) / (1 - rate))
-        if not audit.look(found(number, yes, half, no, half, rate)).carries:
-            return number
-    return None
-
-
-def share_stopped(rounds, labels, *, from_round=0, by=None, num_runs=400) -> float:
-    """Of runs that reached ``from_round``, how many were stopped in it or later, by round ``by`` at the latest."""
-    rng = np.random.default_rng(0)
-    ends = [whole_run(rng, rounds, labels) for _ in range(num_runs)]
-    reached = [end for end in ends if end is None or end >= from_round]
-    return float(np.mean([end is not None and (by is None or end <= by) for end in reached]))
-
-
-FALLING = [0.5, 0.25, 0.15, 0.12, 0.1, 0.1, 0.1]
-RISING = [0.5, 0.55, 0.6, 0.62, 0.64, 0.66, 0.68]
-MARGIN = 2.5 * np.sqrt(0.05 * 0.95 / 400)
+RUNS = 400
+MARGIN = 2.5 * np.sqrt(0.05 * 0.95 / RUNS)
 
 
 @pytest.mark.parametrize("labels", [20, 60, 120])
 def test_over_a_whole_run_a_useless_evaluator_is_stopped_and_an_inverted_one_at_the_start(labels):
-    assert share_stopped([(e, 0.5, 0.5) for e in RISING], labels) >= 0.95 - MARGIN
-    assert share_stopped([(e, 0.2, 0.8) for e in RISING], labels, by=0) == 1.0
+    assert share_stopped(ends(LOOPS["useless, s = f = .5"], labels, num_runs=RUNS)) >= 0.95 - MARGIN
+    assert share_stopped(ends(LOOPS["inverted, .2 / .8"], labels, num_runs=RUNS), by=0) == 1.0
 
 
 @pytest.mark.parametrize("labels", [60, 120, 240])
 def test_over_a_whole_run_a_good_evaluator_is_stopped_at_most_5_times_in_100(labels):
-    assert share_stopped([(e, 0.84, 0.2) for e in FALLING], labels) <= 0.05
-    assert share_stopped([(0.5, 0.8, 0.2)] * 7, labels) <= 0.05
-    # and all but nothing of it comes after the start
-    assert share_stopped([(e, 0.84, 0.2) for e in FALLING], labels, from_round=1) <= CHANGE
+    for loop in (LOOPS["good, .84 / .2"], [Round(0.5, 0.8, 0.2)] * 7):
+        found = ends(loop, labels, num_runs=RUNS)
+        assert share_stopped(found) <= 0.05
+        assert share_stopped(found, since=1) <= CHANGE  # all but nothing of it comes after the start
 
 
 def test_an_evaluator_that_turns_is_stopped_in_that_round_or_the_next_when_labels_suffice():
-    inverted = [(0.3, 0.84, 0.2)] * 3 + [(0.3, 0.2, 0.84)] + [(0.5, 0.2, 0.84)] * 3
-    assert share_stopped(inverted, 200, from_round=3, by=4) >= 0.95
-    assert share_stopped(inverted, 80, from_round=3, by=6) >= 0.9
+    turned = [*[Round(0.3, 0.84, 0.2)] * 3, Round(0.3, 0.2, 0.84), *[Round(0.5, 0.2, 0.84)] * 3]
+    assert share_stopped(ends(turned, 200, num_runs=RUNS), since=3, by=4) >= 0.95
+    assert share_stopped(ends(turned, 80, num_runs=RUNS), since=3, by=6) >= 0.9
     # what pooling alone would do: half of all labels lie at the start, and it would not see it in time
     pooled = (
         [found(0, 40, 50, 10, 50)] + [found(n, 6, 8, 2, 8) for n in (1, 2)] + [found(n, 2, 8, 7, 8) for n in (3, 4)]
     )
     assert judge(pooled).carries
+
+
+def test_labels_drawn_from_rounds_that_were_run_say_what_the_rounds_are():
+    good = {"accepted": 200, "right_accepted": 180, "rejected": 200, "right_rejected": 40}
+    bad = {"accepted": 200, "right_accepted": 40, "rejected": 200, "right_rejected": 180}
+    assert share_stopped(ends_on([good] * 4, 100, num_runs=50)) <= 0.05
+    assert set(ends_on([bad] * 4, 100, num_runs=50)) == {0}
+    assert share_stopped(ends_on([good, good, bad, bad], 200, num_runs=50), since=2, by=3) >= 0.95
+    nobody = {"accepted": 0, "right_accepted": 0, "rejected": 400, "right_rejected": 200}
+    assert set(ends_on([nobody] * 2, 40, num_runs=5)) == {0}
 
 
 def test_labels_are_never_more_than_asked_for_and_those_of_a_few_go_to_the_start():
