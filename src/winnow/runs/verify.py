@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from winnow.adaption.loop import loop
+from winnow.lookahead import looking
 from winnow.ports import requests as port
 from winnow.ports.chunks import in_chunks
 from winnow.ports.program import Note, run
@@ -195,7 +196,7 @@ def _check_replies(store: Store) -> Iterator[str]:
 
 
 def _check_reply(name: str, row: Any) -> str:
-    kind = getattr(port, row["type"], None)
+    kind = getattr(port, row["type"], None) or getattr(looking, row["type"], None)
     if kind is None:
         return f"{name}: nothing is known of requests of type {row['type']}"
     try:

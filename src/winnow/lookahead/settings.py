@@ -1,0 +1,141 @@
+"""Everything a study is told, and what it therefore asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from winnow.lookahead.amplify import check_depth
+from winnow.lookahead.horizon import Horizon
+from winnow.lookahead.look import Look
+from winnow.lookahead.mixing import MIXING, check_mixing
+from winnow.lookahead.texts import Prepared
+from winnow.ports.requests import LanguageModel
+from winnow.values.errors import InputError
+from winnow.values.random import Key
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySettings:
+    """What is tried, and how.
+
+    Parameters
+    ----------
+    widths, depth : of the beams; every depth up to ``depth`` is reported.
+    averages : exponents a of (3).
+    powers : exponents of (5); none leaves it out.
+    future_depth, num_futures, stride, least : of (5): see ``Look``.
+    weights : fixed weights to report beside the fitted one; none unless given.
+    mixings : linear, geometric or both.
+    horizon, horizon_futures, horizon_stride : length, number and spacing of the futures of the horizon curve; 0 for none.
+    seed : names the halves, the bootstrap and all that is drawn.
+    """
+
+    widths: tuple[int, ...] = (2, 4, 8)
+    depth: int = 6
+    averages: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
+    powers: tuple[float, ...] = (1.25, 1.5, 2.0, 4.0)
+    future_depth: int = 3
+    num_futures: int = 4
+    stride: int = 8
+    least: float = 0.001
+    weights: tuple[float, ...] = ()
+    mixings: tuple[str, ...] = MIXING
+    horizon: int = 12
+    horizon_futures: int = 8
+    horizon_stride: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for mixing in self.mixings:
+            check_mixing(0.0, 0.0, mixing)
+        for weight in self.weights:
+            check_mixing(weight, 0.0, "linear")
+        if not self.widths or min(self.widths) < 1 or self.depth < 2:
+            raise InputError(
+                f"widths {self.widths} must be at least 1 and the depth at least 2, not {self.depth}",
+                where="lookahead",
+                remedy="depth 1 is temperature and truncation, the rival",
+            )
+        if self.averages and min(self.averages) < 0:
+            raise InputError(f"must be at least 0, not {min(self.averages):g}", where="average")
+        if self.powers and min(self.powers) <= 0:
+            raise InputError(
+                f"must be above 0, not {min(self.powers):g}", where="power", remedy="1 is the model itself"
+            )
+        for name in ("future_depth", "num_futures", "stride", "horizon_futures", "horizon_stride"):
+            if getattr(self, name) < 1:
+                raise InputError(f"must be at least 1, not {getattr(self, name)}", where=name)
+
+    @property
+    def furthest(self) -> int:
+        """Tokens of lookahead for which there must be room."""
+        return max(self.depth, self.future_depth if self.powers else 1)
+
+    def check(self, model: LanguageModel) -> None:
+        """Refuse, before anything is asked, a depth beyond the context.
+
+        Raises
+        ------
+        ContextError
+            Naming both lengths.
+        """
+        check_depth(self.furthest, model)
+
+    def looks(self, text: Prepared, model: LanguageModel) -> tuple[Look, ...]:
+        """The looks of a study, a handful of stretches each: what a kill may lose is one of them."""
+        key = Key(self.seed).child("lookahead")
+        return tuple(
+            Look(
+                **part,
+                widths=tuple(sorted(self.widths)),
+                depth=self.depth,
+                end_tokens=tuple(int(token) for token in model.codec.end_tokens),
+                powers=self.powers,
+                future_depth=self.future_depth if self.powers else 1,
+                num_futures=self.num_futures,
+                stride=self.stride,
+                least=self.least,
+                key=key.child(number),
+            )
+            for number, part in enumerate(parts(text, model))
+        )
+
+    def horizons(self, text: Prepared, model: LanguageModel) -> tuple[Horizon, ...]:
+        """The futures of the horizon curve."""
+        if not self.horizon:
+            return ()
+        key = Key(self.seed).child("horizon")
+        return tuple(
+            Horizon(
+                **part,
+                length=self.horizon,
+                num=self.horizon_futures,
+                stride=self.horizon_stride,
+                key=key.child(number),
+            )
+            for number, part in enumerate(parts(text, model))
+        )
+
+
+def parts(text: Prepared, model: LanguageModel, positions: int = 1024) -> list[dict[str, Any]]:
+    """Stretches in handfuls of about so many scored positions, as arguments of a request."""
+    handfuls: list[list[int]] = []
+    count = positions
+    for number, stretch in enumerate(text.stretches):
+        if count >= positions:
+            handfuls.append([])
+            count = 0
+        handfuls[-1].append(number)
+        count += stretch.row.size - stretch.begin
+    return [
+        {
+            "lead": text.lead,
+            "rows": tuple(text.stretches[i].row for i in handful),
+            "begin": np.array([text.stretches[i].begin for i in handful], np.int64),
+            "vocabulary": model.codec.vocabulary_size,
+        }
+        for handful in handfuls
+    ]
