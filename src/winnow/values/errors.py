@@ -3,7 +3,8 @@
     WinnowError                 1   something went wrong that is nobody's input
     ├── InputError              2   what the user gave is wrong: says where, what, and what to do
     │   ├── CapabilityError     2   the model or evaluator cannot do what is asked (found before any paid call)
-    │   └── ContextError        2   a prompt does not fit into the model's context (both lengths are named)
+    │   ├── ContextError        2   a prompt does not fit into the model's context (both lengths are named)
+    │   └── MemoryBoundError    2   keys and values do not fit into the memory they may take (says what would)
     ├── LimitReached            3   a limit the user set was met between two requests; what was paid for is kept
     ├── Refused                 4   the evaluator cannot carry the loop, so the loop does not go on
     ├── JournalMismatch         5   a recorded run asks something else than it recorded
@@ -49,6 +50,10 @@ class CapabilityError(InputError):
 
 class ContextError(InputError):
     """A prompt is longer than the model's context. Nothing is dropped silently."""
+
+
+class MemoryBoundError(InputError):
+    """Keys and values of one row, or of one search's tree, are larger than the bound on them."""
 
 
 class LimitReached(WinnowError):

@@ -1,73 +1,96 @@
-"""Keys and values in buffers that are laid out once and written in place.
+"""Keys and values by slot, in buffers that are written once and never moved.
 
-transformers' own ``DynamicLayer`` copies everything it holds at every step; here a step writes its columns and the
-attention reads a view. Knows nothing of masks or positions.
+A slot holds one token's keys and values in every layer, ``[heads, width]``. Slots lie one after another, so that a run
+of them is a matrix for every head, and rows written in turn by G groups are a matrix for every head of every group: all
+of it views. Knows nothing of masks, positions or who descends from whom.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class Columns(CacheLayerMixin):  # type: ignore[misc]
-    """One layer's keys and values, ``[B, heads, capacity, d]`` each, of which the first ``used`` columns are written.
+class Store:
+    """Append-only buffers ``[capacity, heads, width]`` a layer; laid out at the first write, grown by doubling.
 
-    Raises
-    ------
-    RuntimeError
-        From torch, when more columns are written than there is room for.
+    Parameters
+    ----------
+    num_layers : layers that will write.
+    capacity : slots to lay out.
     """
 
-    is_sliding = False
+    def __init__(self, num_layers: int, capacity: int) -> None:
+        self.capacity = max(1, capacity)
+        self.keys: list[torch.Tensor | None] = [None] * num_layers
+        self.values: list[torch.Tensor | None] = [None] * num_layers
 
-    def __init__(self, capacity: int) -> None:
-        super().__init__()
-        self.capacity, self.used = capacity, 0
+    @property
+    def nbytes(self) -> int:
+        """Bytes laid out."""
+        return sum(t.numel() * t.element_size() for side in (self.keys, self.values) for t in side if t is not None)
 
-    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        rows, heads, _, width = key_states.shape
-        self.keys = key_states.new_empty((rows, heads, self.capacity, width))
-        self.values = value_states.new_empty((rows, heads, self.capacity, value_states.shape[-1]))
-        self.is_initialized = True
+    def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """One layer's keys and values, once they are laid out."""
+        keys, values = self.keys[index], self.values[index]
+        assert keys is not None
+        assert values is not None
+        return keys, values
 
-    def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: object, **kwargs: object
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-        start, self.used = self.used, self.used + key_states.shape[-2]
-        self.keys[:, :, start : self.used] = key_states
-        self.values[:, :, start : self.used] = value_states
-        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
+    def reserve(self, slots: int) -> None:
+        """Make room for ``slots`` in all; one layer moves at a time."""
+        if slots <= self.capacity:
+            return
+        self.capacity = max(slots, 2 * self.capacity)
+        for side in (self.keys, self.values):
+            for layer, old in enumerate(side):
+                if old is not None:
+                    side[layer] = old.new_empty((self.capacity, *old.shape[1:]))
+                    side[layer][: old.shape[0]] = old  # type: ignore[index]
 
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.used + query_length, 0
+    def write(
+        self, layer: int, start: int, slots: torch.Tensor | None, keys: torch.Tensor, values: torch.Tensor
+    ) -> None:
+        """Write ``[n, heads, width]`` at slots ``start ..``, or at those given."""
+        for side, new in ((self.keys, keys), (self.values, values)):
+            buffer = side[layer]
+            if buffer is None:
+                # zeros: a slot that nobody writes is masked, and must not hold NaN
+                buffer = side[layer] = new.new_zeros((self.capacity, *new.shape[1:]))
+            if slots is None:
+                buffer[start : start + new.shape[0]] = new
+            else:
+                buffer.index_copy_(0, slots, new)
 
-    def get_seq_length(self) -> int:
-        return self.used
+    def clear(self, start: int, end: int) -> None:
+        """Write zeros to slots that will be masked."""
+        for side in (self.keys, self.values):
+            for buffer in side:
+                if buffer is not None:
+                    buffer[start:end] = 0
 
-    def get_max_length(self) -> int:
-        return self.capacity
-
-    def select(self, rows: torch.Tensor, capacity: int) -> Columns:
-        """A copy holding ``rows`` (in that order, repeats allowed) with room for ``capacity`` columns."""
-        other = Columns(capacity)
-        if self.is_initialized:
-            shape = self.keys.shape
-            other.keys = self.keys.new_empty((rows.numel(), shape[1], capacity, shape[3]))
-            other.values = self.values.new_empty((rows.numel(), shape[1], capacity, self.values.shape[3]))
-            other.keys[:, :, : self.used] = self.keys[rows, :, : self.used]
-            other.values[:, :, : self.used] = self.values[rows, :, : self.used]
-            other.used, other.is_initialized = self.used, True
+    def gather(self, slots: torch.Tensor, capacity: int) -> Store:
+        """A copy whose first slots are these, in this order; a slot of -1 becomes zeros."""
+        other = Store(len(self.keys), max(capacity, slots.numel()))
+        missing = slots < 0
+        for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
+            for layer, buffer in enumerate(mine):
+                if buffer is not None:
+                    new = buffer.new_zeros((other.capacity, *buffer.shape[1:]))
+                    torch.index_select(buffer, 0, slots.clamp(min=0), out=new[: slots.numel()])
+                    if bool(missing.any()):
+                        new[: slots.numel()][missing] = 0
+                    theirs[layer] = new
         return other
 
+    def segment(self, start: int, end: int, *, copy: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Keys and values ``[end - start, heads, width]`` a layer: views, or copies of their own."""
+        parts = [[t[start:end] for t in side if t is not None] for side in (self.keys, self.values)]
+        keys, values = ([part.clone() for part in side] if copy else side for side in parts)
+        return keys, values
 
-def new_cache(num_layers: int, capacity: int) -> Cache:
-    """An empty cache of ``num_layers`` layers with room for ``capacity`` columns a row."""
-    return Cache(layers=[Columns(capacity) for _ in range(num_layers)])
-
-
-def select_rows(cache: Cache, rows: torch.Tensor, capacity: int) -> Cache:
-    """A copy of the cache that holds ``rows``, with room for ``capacity`` columns."""
-    return Cache(layers=[layer.select(rows, capacity) for layer in cache.layers])
+    def put(self, start: int, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
+        """Write a segment that ``segment`` gave."""
+        for layer, (key, value) in enumerate(zip(keys, values, strict=True)):
+            self.write(layer, start, None, key, value)

@@ -1,6 +1,6 @@
 """Writing completions: a batch of rows drawn token after token, each with its own uniforms.
 
-Rows that finish leave the batch once half of it is idle. What a row draws depends on its own uniforms only.
+Rows that finish leave the batch once a quarter of it is idle. What a row draws depends on its own uniforms only.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from winnow.models.local.network import MIN_ROWS
 from winnow.models.local.sampling import draw_for
 from winnow.models.stopping import first_stop
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     from winnow.models.local.session import Session
     from winnow.ports.requests import Complete
     from winnow.values.logspace import FloatArray
+
+
+KEPT = 0.75  # rows that finish leave the batch when no more than this share of it is left
 
 
 @dataclass(kw_only=True)
@@ -68,19 +70,19 @@ class Scribe:
 def complete_rows(session: Session, rows: list[Row], scribe: Scribe, request: Complete, uniform: FloatArray) -> None:
     """Fill ``rows`` from a session that holds their prompts, with ``uniform`` ``[N, max_tokens]``."""
     logprob = session.first
-    place = list(range(len(rows)))  # which row sits where in the batch; padding after them
+    place = list(range(len(rows)))  # which row sits where in the session
     for step in range(request.max_tokens):
-        numbers = torch.zeros(logprob.shape[0], dtype=torch.float64)
-        numbers[: len(place)] = torch.from_numpy(uniform[place, step])
-        token = draw_for(request, logprob, numbers.to(logprob.device))
+        numbers = torch.from_numpy(uniform[place, step]).to(logprob.device)
+        token = draw_for(request, logprob, numbers)
         drawn = logprob.gather(1, token[:, None])[:, 0]
-        for row, one, value in zip(place, token.tolist(), drawn.tolist()):
+        for row, one, value in zip(place, token.tolist(), drawn.tolist(), strict=True):
             if not rows[row].finish:
                 scribe.write(rows[row], one, value)
         live = [at for at, row in enumerate(place) if not rows[row].finish]
-        if not live:
+        if not live or step == request.max_tokens - 1:
             return
-        if logprob.shape[0] > MIN_ROWS and 2 * len(live) <= logprob.shape[0]:
-            token = token[session.keep(live)]
+        if len(live) <= KEPT * len(place):
+            session.keep(live)
+            token = token[live]
             place = [place[at] for at in live]
         logprob = session.step(token)

@@ -13,12 +13,16 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from winnow.models.local.batches import batches
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.complete import Row, Scribe, complete_rows
-from winnow.models.local.network import Network
+from winnow.models.local.memory import Memory, default_limit
+from winnow.models.local.network import Counters, Network
+from winnow.models.local.prefixes import Prefixes
 from winnow.models.local.reduction import columns, reduce
 from winnow.models.local.score import score_cached, score_plain
-from winnow.models.local.session import CachedSession, PlainSession, SlowPathWarning, distinct
+from winnow.models.local.session import CachedSession, PlainSession, Session, SlowPathWarning
+from winnow.models.local.tree_cache import TreeCache, Trees
 from winnow.ports.requests import (
     Complete,
     Completions,
@@ -31,6 +35,7 @@ from winnow.ports.requests import (
     require,
 )
 from winnow.values.errors import ContextError
+from winnow.values.logspace import IntArray
 from winnow.values.random import uniforms
 
 
@@ -50,6 +55,7 @@ class LocalModel:
     reach : rows up to this many tokens take the cached path, longer ones the plain one.
     source : the arguments with which ``winnow.load`` loads it again.
     files : sha256 of each of its files.
+    memory : bytes that keys and values may take; by default a quarter of the device's memory.
     """
 
     def __init__(
@@ -63,12 +69,15 @@ class LocalModel:
         reach: int,
         source: Mapping[str, Any] | None = None,
         files: Mapping[str, str] | None = None,
+        memory: int | None = None,
     ) -> None:
         self.source: Mapping[str, Any] = source or {}
         self.files: Mapping[str, str] = files or {}
         self._network, self._codec, self._identity = network, codec, identity
         self._context_length, self._batch_size, self._reach = context_length, batch_size, reach
         self._told = False
+        self._memory = Memory(memory or default_limit(network.device), network.name)
+        self._prefixes, self._trees = Prefixes(network, self._memory), Trees(self._memory)
 
     @property
     def identity(self) -> str:
@@ -89,6 +98,12 @@ class LocalModel:
     @property
     def chat(self) -> bool:
         return self._codec.chat
+
+    @property
+    def counters(self) -> Counters:
+        """What was really fed, beside what replies say they cost."""
+        self._network.counters.peak_bytes = self._memory.peak
+        return self._network.counters
 
     @property
     def rows_together(self) -> int:
@@ -115,9 +130,10 @@ class LocalModel:
     def _prepare(self, request: Request[Any]) -> Any:
         """Token rows of a request, checked against the context."""
         if isinstance(request, NextToken):
-            rows = [request.tree.sequence(int(node)) for node in request.nodes]
-            self._fits([(len(row), 0) for row in rows])
-            return rows
+            cache = self._trees.find(request.tree)
+            texts = cache.texts(request.tree)[request.nodes]
+            self._fits([(length, 0) for length in cache.lengths(texts).tolist()])
+            return cache, texts
         if isinstance(request, Complete):
             rows = self._codec.encode_all(request.prompts)
             self._fits([(len(row), request.max_tokens) for row in rows])
@@ -139,16 +155,36 @@ class LocalModel:
 
     def _reply(self, request: Request[Any], ready: Any) -> Any:
         if isinstance(request, NextToken):
-            return self._next_token(request, ready)
+            return self._next_token(request, *ready)
         if isinstance(request, Complete):
             return self._complete(request, ready)
         return self._logprob(*ready)
 
-    def _chunks(self, rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
-        """Indices of ``rows`` in chunks; equal rows lie together, lengths in a chunk differ little."""
-        order = sorted(range(len(rows)), key=lambda index: (len(rows[index]), rows[index], index))
-        for start in range(0, len(order), self._batch_size):
-            yield order[start : start + self._batch_size]
+    def _batches(self, rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list[int]]:
+        """Indices of rows that are answered together: batches, halved until their keys and values fit into memory."""
+        todo = batches(rows, self._batch_size, max_tokens=max_tokens)[::-1]
+        while todo:
+            batch = todo.pop()
+            need = self._network.token_bytes * sum(len(row) for row in {tuple(rows[index]) for index in batch})
+            need += self._network.token_bytes * max_tokens * len(batch)
+            if need > self._memory.limit and len(batch) > 1:
+                todo += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+                continue
+            self._room(need, f"{len(rows[batch[0]]) + max_tokens} tokens of one row")
+            yield batch
+
+    def _room(self, need: int, what: str, keep: Any = None) -> None:
+        """Let others give way to so many bytes.
+
+        Raises
+        ------
+        MemoryBoundError
+            When the bound is too small even so; names what would fit.
+        """
+        if need > self._memory.limit:
+            fitting = self._memory.limit // max(1, self._network.token_bytes)
+            raise self._memory.refuse(need, what, f"at most {fitting} tokens fit")
+        self._memory.make_room(need, keep=keep)
 
     def _within_reach(self, length: int) -> bool:
         """Whether the cached path is right for rows of this length; says once when it first is not."""
@@ -168,10 +204,13 @@ class LocalModel:
         rows = [Row(prompt=prompt) for prompt in prompts]
         uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
         scribe, fed = Scribe(self._codec, request.stop, request.max_tokens), 0
-        for chunk in self._chunks(prompts):
+        for chunk in self._batches(prompts, request.max_tokens):
             heads = [prompts[i] for i in chunk]
-            cached = self._within_reach(max(map(len, heads)) + request.max_tokens)
-            session = (CachedSession if cached else PlainSession)(self._network, heads, request.max_tokens)
+            session: Session
+            if self._within_reach(max(map(len, heads)) + request.max_tokens):
+                session = CachedSession(self._network, heads, request.max_tokens, self._prefixes.stem)
+            else:
+                session = PlainSession(self._network, heads, request.max_tokens)
             complete_rows(session, [rows[i] for i in chunk], scribe, request, uniform[chunk])
             fed += session.fed
         num_tokens = np.array([len(row.tokens) for row in rows], np.int64)
@@ -186,30 +225,52 @@ class LocalModel:
     def _logprob(self, prompts: list[list[int]], continuations: list[list[list[int] | None]]) -> LogProbs:
         result: list[Any] = [None] * len(prompts)
         fed = 0
-        for chunk in self._chunks(prompts):
+        for chunk in self._batches(prompts, 0):
             heads, tails = [prompts[i] for i in chunk], [continuations[i] for i in chunk]
             longest = max(map(len, heads)) + max((len(t or []) for many in tails for t in many), default=0)
-            score = score_cached if self._within_reach(longest) else score_plain
-            values, cost = score(self._network, heads, tails)
+            if self._within_reach(longest):
+                values, cost = score_cached(self._network, heads, tails, self._prefixes.stem)
+            else:
+                values, cost = score_plain(self._network, heads, tails)
             fed += cost
             for index, value in zip(chunk, values, strict=True):
                 result[index] = value
         num_tokens = tuple(np.array([len(t or []) for t in many], np.int64) for many in continuations)
         return LogProbs(logprob=tuple(result), num_tokens=num_tokens, cost=Cost(len(prompts), fed, 0))
 
-    def _next_token(self, request: NextToken, sequences: list[list[int]]) -> NextTokens:
-        rows, which = distinct(sequences)
-        nodes_of: dict[int, list[int]] = {}
-        for node, row in enumerate(which):
-            nodes_of.setdefault(row, []).append(node)
+    def _next_token(self, request: NextToken, cache: TreeCache, texts: IntArray) -> NextTokens:
+        asked, which = np.unique(texts, return_inverse=True)
+        lengths = cache.lengths(asked)
         width = columns(request, self._codec.vocabulary_size)
-        token = np.empty((len(sequences), width), np.int64)
-        logprob = np.empty((len(sequences), width), np.float64)
-        for chunk in self._chunks(rows):
-            mine = [rows[index] for index in chunk]
-            full = self._network.causal(mine, [[len(row) - 1] for row in mine])
-            place = [at for at, index in enumerate(chunk) for _ in nodes_of[index]]
-            nodes = [node for index in chunk for node in nodes_of[index]]
+        token = np.empty((texts.size, width), np.int64)
+        logprob = np.empty((texts.size, width), np.float64)
+        read = self._read_tree(cache, asked, int(lengths.max(initial=0)))
+        for start, full in read:
+            nodes = np.flatnonzero((which >= start) & (which < start + full.shape[0]))
             uniform = None if request.uniform is None else request.uniform[nodes]
-            token[nodes], logprob[nodes] = reduce(full[place], request, uniform)
-        return NextTokens(token=token, logprob=logprob, cost=Cost(len(sequences), sum(len(row) for row in rows), 0))
+            place = which[nodes] - start
+            if place.size != full.shape[0] or (place != np.arange(place.size)).any():
+                full = full[self._network.tensor(place)]
+            token[nodes], logprob[nodes] = reduce(full, request, uniform)
+        roots = set(cache.roots)
+        cost = sum(int(n) if text in roots else 1 for n, text in zip(lengths, asked.tolist(), strict=True))
+        return NextTokens(token=token, logprob=logprob, cost=Cost(texts.size, cost, 0))
+
+    def _read_tree(self, cache: TreeCache, asked: IntArray, longest: int) -> Iterator[tuple[int, torch.Tensor]]:
+        """Log-probabilities after texts, some rows at a time: ``(first row, [m, V])``."""
+        network, begin = self._network, list(cache.prompts[0][: cache.shared])
+        if self._within_reach(longest):
+            missing = cache.missing(asked)
+            need = (len(missing) + cache.size) * network.token_bytes
+            self._room(need, f"the {cache.size + len(missing)} tokens of a search's tree", keep=cache)
+            cache.feed(network, lambda: self._prefixes.stem(begin), missing)
+            self._trees.hold(cache)
+        for start in range(0, asked.size, size := network.read_together if self._within_reach(longest) else 64):
+            part = asked[start : start + size]
+            if self._within_reach(longest):
+                full = network.readout(cache.hidden(part))
+                network.check(full, lambda at, part=part: [*begin, *cache.sequence(int(part[at]))])  # type: ignore[misc]
+            else:
+                rows = [[*begin, *cache.sequence(text)] for text in part.tolist()]
+                full = network.causal(rows, [[len(row) - 1] for row in rows])
+            yield start, full

@@ -1,25 +1,59 @@
-"""A causal transformer reduced to one operation: log-probabilities at chosen positions of a forward pass.
+"""A causal transformer reduced to its halves: a trunk that feeds tokens, and a readout of log-probabilities.
 
-The output head runs only where a probability is read: a hook on the head gathers those rows before the product, so any
-scaling or capping the architecture applies afterwards still applies. Log-softmax is float32 whatever the model's dtype.
-Rows are padded on the right only. This file knows token lists, not text.
+``trunk`` feeds a flat run of tokens whose attention a ``View`` describes; ``readout`` is the output head, run only where a
+probability is read, with whatever scaling or capping the architecture applies after it. ``forward`` and ``causal`` are the
+plain forward pass of whole rows, right for every causal model. Log-softmax is float32 whatever the model's dtype.
+This file knows token lists, not text.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
+from winnow.models.local.attention import NAME, View
 from winnow.values.errors import ModelError
 
 MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
+READ_TOGETHER = 2**24  # numbers in one block of logits
+
+
+class Counters:
+    """What was really fed, beside what a request costs: for benchmarks and tests."""
+
+    def __init__(self) -> None:
+        self.tokens_fed = 0  # tokens that went through the trunk or the plain forward, padding left out
+        self.tokens_padded = 0  # padding beside them
+        self.passes = 0
+        self.peak_bytes = 0  # most keys and values laid out at once
+
+    def fed(self, tokens: int, padded: int = 0) -> None:
+        """Count one pass."""
+        self.tokens_fed, self.tokens_padded, self.passes = (
+            self.tokens_fed + tokens,
+            self.tokens_padded + padded,
+            self.passes + 1,
+        )
+
+
+class _Given(torch.nn.Module):
+    """Stands in for the trunk while the readout runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = torch.empty(0)
+
+    def forward(self, *args: Any, **kwargs: Any) -> BaseModelOutputWithPastAndCrossAttentions:
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.hidden)
 
 
 class Network:
-    """Forward passes of one model.
+    """Passes through one model.
 
     Parameters
     ----------
@@ -32,16 +66,83 @@ class Network:
         self.model, self.name, self.show = model, name, show
         text_config = model.config.get_text_config()
         self.num_layers = int(text_config.num_hidden_layers)
+        self.num_heads = int(getattr(text_config, "num_attention_heads", 1))
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
-        self.lowest = float(torch.finfo(self.dtype).min)
-        parameters = inspect.signature(model.forward).parameters
-        self._takes_positions = "position_ids" in parameters
+        self.counters = Counters()
+        self.token_bytes = 0  # keys and values of one token, once a first pass has shown them
+        self.read_together = max(MIN_ROWS, READ_TOGETHER // int(text_config.vocab_size))  # rows of one readout
+        self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
+        self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
+        self._trunk, self._given = model.base_model, _Given()
+        self._untouched = torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=self.device)
         self._read: torch.Tensor | None = None
         self._gathered = False
         head = model.get_output_embeddings()
         if head is not None:
             head.register_forward_pre_hook(self._gather)
+
+    def tensor(self, values: Any, dtype: torch.dtype = torch.long) -> torch.Tensor:
+        """Values on the model's device."""
+        return torch.as_tensor(values, dtype=dtype, device=self.device)
+
+    def _attention(self, implementation: str) -> None:
+        if self._now != implementation:
+            self.model.set_attn_implementation(implementation)
+            self._now = implementation
+
+    # ---- the two halves
+
+    def trunk(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+        """Last hidden states ``[n, d]`` of tokens ``[n]`` at positions ``[n]``; keys and values go where ``view`` says.
+
+        Raises
+        ------
+        NotImplementedError
+            When some layer's attention does not go through transformers' registry.
+        """
+        num = tokens.numel()
+        self.counters.fed(num, max(0, MIN_ROWS - num))
+        if num < MIN_ROWS:
+            tokens = torch.cat([tokens, tokens[:1].expand(MIN_ROWS - num)])
+            positions = torch.cat([positions, positions[:1].expand(MIN_ROWS - num)])
+        self._attention(NAME)
+        output = self._trunk(
+            input_ids=tokens[None],
+            position_ids=positions[None],
+            attention_mask=self._untouched,  # four dimensions pass through as they are; ``view`` says what is seen
+            use_cache=False,
+            view=view,
+        )
+        if view.layers != self.num_layers:
+            raise NotImplementedError(f"{view.layers} of {self.num_layers} layers attend through the registry")
+        if not self.token_bytes:
+            slot = (t for side in (view.store.keys, view.store.values) for t in side if t is not None)
+            self.token_bytes = sum(t[0].numel() * t.element_size() for t in slot)
+        hidden: torch.Tensor = output.last_hidden_state[0, :num]
+        return hidden
+
+    def readout(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities ``[M, V]``, float32, from hidden states ``[M, d]``."""
+        num = hidden.shape[0]
+        if num < MIN_ROWS:
+            hidden = torch.cat([hidden, hidden[:1].expand(MIN_ROWS - num, -1)])
+        with self._trunk_given(hidden):
+            logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0, :num]
+        return torch.log_softmax(logits.float(), dim=-1)
+
+    @contextlib.contextmanager
+    def _trunk_given(self, hidden: torch.Tensor) -> Iterator[None]:
+        """Let the model read these states out as if its trunk had just given them."""
+        prefix = self.model.base_model_prefix
+        self._given.hidden = hidden[None]
+        self.model._modules[prefix] = self._given
+        try:
+            yield
+        finally:
+            self.model._modules[prefix] = self._trunk
+
+    # ---- the plain forward pass
 
     def _gather(self, module: torch.nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         if self._read is None or not inputs or inputs[0].ndim != 3:
@@ -49,36 +150,30 @@ class Network:
         self._gathered = True
         return (inputs[0].flatten(0, 1)[self._read][None], *inputs[1:])
 
-    def tensor(self, values: Any, dtype: torch.dtype = torch.long) -> torch.Tensor:
-        """Values on the model's device."""
-        return torch.as_tensor(values, dtype=dtype, device=self.device)
-
     def forward(
-        self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, read: torch.Tensor, cache: Any = None
+        self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, read: torch.Tensor
     ) -> torch.Tensor:
-        """Log-probabilities ``[M, V]``, float32, at the flat places ``read`` of ``tokens``.
+        """Log-probabilities ``[M, V]``, float32, at the flat places ``read`` of whole rows ``tokens``.
 
         Parameters
         ----------
         tokens, positions : ``[B, T]``.
-        mask : ``[B, T]`` of ones (plain causal attention) or additive ``[B, 1, T, columns]``.
+        mask : ``[B, T]`` of ones (plain causal attention).
         read : ``[M]`` indices into the flattened ``[B * T]``.
-        cache : where keys and values go; None to keep none.
         """
         num = read.numel()
         padded = read if num >= MIN_ROWS else torch.cat([read, read[:1].expand(MIN_ROWS - num)])
         extra = {"position_ids": positions} if self._takes_positions else {}
+        self._attention(self._native)
         self._read, self._gathered = padded, False
         try:
-            output = self.model(
-                input_ids=tokens, attention_mask=mask, past_key_values=cache, use_cache=cache is not None, **extra
-            )
+            output = self.model(input_ids=tokens, attention_mask=mask, use_cache=False, **extra)
         finally:
             self._read = None
         logits = output.logits[0] if self._gathered else output.logits.flatten(0, 1)[padded]
         return torch.log_softmax(logits[:num].float(), dim=-1)
 
-    def causal(self, rows: Sequence[Sequence[int]], read: Sequence[Sequence[int]], cache: Any = None) -> torch.Tensor:
+    def causal(self, rows: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> torch.Tensor:
         """Log-probabilities after positions ``read[i]`` of each whole row, in order: ``[sum of len(read[i]), V]``.
 
         The row's tail of padding comes after everything that is read, so causality alone keeps it out of sight.
@@ -90,23 +185,25 @@ class Network:
         for index, row in enumerate(rows):
             tokens[index, : len(row)] = torch.as_tensor(row)
             tokens[index, len(row) :] = row[-1]
+        real = sum(map(len, rows))
+        self.counters.fed(real, num * width - real)
         places = [index * width + place for index, row in enumerate(read) for place in row]
         positions = torch.arange(width, device=self.device).expand(num, width)
         ones = torch.ones((num, width), dtype=torch.long, device=self.device)
-        logprob = self.forward(tokens.to(self.device), positions, ones, self.tensor(places), cache)
+        logprob = self.forward(tokens.to(self.device), positions, ones, self.tensor(places))
         owner = [index for index, row in enumerate(read) for _ in row]
         self.check(logprob, lambda place: rows[owner[place]])
         return logprob
 
     def check(self, logprob: torch.Tensor, sequence: Callable[[int], Sequence[int]]) -> None:
-        """Make sure these are log-probabilities.
+        """Make sure these are log-probabilities. One bad logit makes its whole row NaN, so one column tells.
 
         Raises
         ------
         ModelError
             When one is not a number; names the model and the end of the text it was given.
         """
-        bad = torch.isnan(logprob).any(dim=-1)
+        bad = torch.isnan(logprob[:, 0])
         if bool(bad.any()):
             text = self.show(sequence(int(bad.nonzero()[0, 0])))
             shown = text if len(text) <= 60 else "..." + text[-57:]

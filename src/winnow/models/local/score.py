@@ -1,100 +1,92 @@
-"""Scoring given continuations: a row's prompt is encoded once, all its continuations ride behind it as one token trie.
+"""Scoring given continuations: what prompts share is encoded once, a row's continuations ride behind it as one token trie.
 
-A node of the trie is a proper beginning of a continuation; each sees its prompt, its ancestors and itself. The last token
-of a continuation is only read, never fed.
+Rows go side by side; what several begin with, and what several continuations of a row begin with, is fed once. The last
+token of a continuation is only read, never fed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
+from winnow.models.local.branches import TOGETHER, Branches
 from winnow.models.local.network import Network
-from winnow.models.local.session import Branch, CachedSession
-from winnow.values.logspace import FloatArray, IntArray
+from winnow.models.local.session import distinct, feed_trie
+from winnow.models.local.stem import Stem, new_stem
+from winnow.models.local.trie import STEM_END, Trie, shared_length
+from winnow.values.logspace import FloatArray
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
 
 
-class Trie(NamedTuple):
-    """Continuations of one row as a token tree; place 0 is the prompt's end, place ``j + 1`` is node ``j``."""
-
-    token: list[int]
-    parent: list[int]  # place of each node's parent
-    depth: list[int]
-    read: list[list[tuple[int, int]]]  # per continuation: (place, token that follows it)
-
-    @classmethod
-    def of(cls, continuations: Sequence[Continuation]) -> Trie:
-        """The trie of all proper beginnings."""
-        places: dict[tuple[int, int], int] = {}
-        trie = cls([], [], [], [])
-        for tokens in continuations:
-            place, steps = 0, []
-            for depth, token in enumerate(tokens or []):
-                steps.append((place, token))
-                if depth == len(tokens or []) - 1:
-                    break
-                key = (place, token)
-                if key not in places:
-                    trie.token.append(token)
-                    trie.parent.append(place)
-                    trie.depth.append(depth)
-                    places[key] = len(trie.token)
-                place = places[key]
-            trie.read.append(steps)
-        return trie
-
-    def sees(self) -> NDArray[np.bool_]:
-        """``[T, T]`` bool: itself and its ancestors."""
-        visible = np.eye(len(self.token), dtype=bool)
-        for node, parent in enumerate(self.parent):
-            if parent:
-                visible[node] |= visible[parent - 1]
-        return visible
-
-
 def score_cached(
-    network: Network, prompts: Sequence[list[int]], continuations: Sequence[Sequence[Continuation]]
+    network: Network,
+    prompts: Sequence[list[int]],
+    continuations: Sequence[Sequence[Continuation]],
+    stem: Callable[[Sequence[int]], Stem] | None = None,
+    together: int = 64,
 ) -> tuple[list[FloatArray], int]:
-    """Log-probabilities of the continuations of each row, and the number of tokens fed."""
-    tries = [Trie.of(many) for many in continuations]
-    width = max(len(trie.token) for trie in tries)
-    session = CachedSession(network, prompts, width)
-    logprob, begins = session.first, np.zeros(len(prompts), np.int64)
-    if width:
-        branch, read, begins = _lay_out(network, tries, session.first.shape[0], width)
-        logprob = torch.cat([session.first, session.branch(branch, network.tensor(read))])
-        begins += session.first.shape[0]
-    row, token, owner = [], [], []
-    for index, trie in enumerate(tries):
-        for number, steps in enumerate(trie.read):
-            for place, follows in steps:
-                row.append(index if place == 0 else int(begins[index]) + place - 1)
-                token.append(follows)
+    """Log-probabilities of the continuations of each row, and the number of tokens the rows hold, equal ones once.
+
+    What all prompts begin with is a stem. Behind it up to ``together`` rows go through side by side, no more tokens than a
+    pass takes.
+    """
+    shared = shared_length(tuple(tuple(row) for row in prompts))
+    begin = prompts[0][:shared]
+    prefix = stem(begin) if stem is not None else new_stem(network, begin)
+    result: list[FloatArray] = []
+    sizes = [len(head) - shared + _inner(many) for head, many in zip(prompts, continuations, strict=True)]
+    start = 0
+    while start < len(prompts):
+        end = start + 1
+        while end < len(prompts) and end - start < together and sum(sizes[start : end + 1]) <= TOGETHER:
+            end += 1
+        result += _score_rows(network, prefix, prompts[start:end], continuations[start:end])
+        start = end
+    whole = sum(map(len, distinct(prompts)[0]))
+    return result, whole + sum(_inner(many) for many in continuations)
+
+
+def _inner(continuations: Sequence[Continuation]) -> int:
+    """Nodes of the trie of a row's continuations: their distinct proper beginnings."""
+    return len({tuple(one[:end]) for one in continuations if one for end in range(1, len(one))})
+
+
+def _score_rows(
+    network: Network, stem: Stem, prompts: Sequence[list[int]], continuations: Sequence[Sequence[Continuation]]
+) -> list[FloatArray]:
+    """Rows side by side: each prompt and all its continuations are one trie; the head runs where a probability is read."""
+    heads, which = distinct(prompts)
+    sequences: list[list[list[int]]] = [[list(head)] for head in heads]
+    steps: list[tuple[int, int, int]] = []  # (head, sequence, continuation's first place on its path)
+    owner: list[tuple[int, int]] = []
+    for index, (head, many) in enumerate(zip(which, continuations, strict=True)):
+        for number, tail in enumerate(many):
+            if tail:
+                steps.append((head, len(sequences[head]), len(heads[head]) - stem.length))
                 owner.append((index, number))
-    values = logprob[network.tensor(row), network.tensor(token)].double().cpu().numpy() if row else np.empty(0)
-    fed = session.fed + sum(len(trie.token) for trie in tries)
-    return _collect(continuations, owner, values), fed
-
-
-def _lay_out(network: Network, tries: Sequence[Trie], rows: int, width: int) -> tuple[Branch, IntArray, IntArray]:
-    """Pad tries to ``[rows, width]``; also the flat places to read, and where each row's nodes begin among them."""
-    token, depth = np.zeros((rows, width), np.int64), np.zeros((rows, width), np.int64)
-    sees = np.broadcast_to(np.eye(width, dtype=np.bool_), (rows, width, width)).copy()
-    read, counts = [np.empty(0, np.int64)], []
-    for row, trie in enumerate(tries):
-        num = len(trie.token)
-        token[row, :num], depth[row, :num] = trie.token, trie.depth
-        sees[row, :num, :num] = trie.sees()
-        read.append(row * width + np.arange(num))
-        counts.append(num)
-    branch = Branch(network.tensor(token), network.tensor(depth), network.tensor(sees, torch.bool))
-    return branch, np.concatenate(read), np.cumsum([0, *counts])[:-1]
+                sequences[head].append([*heads[head], *tail[:-1]])
+    trie = Trie.of(sequences, stem.length)
+    rows, row, follows, whose = dict[int, int](), list[int](), list[int](), list[tuple[int, int]]()
+    reader: list[int] = []  # of each row that is read, a head it belongs to
+    for (head, sequence, first), (index, number) in zip(steps, owner, strict=True):
+        for place in [STEM_END, *trie.paths[head][sequence]][first:]:
+            row.append(rows.setdefault(place, len(rows)))
+            reader += [head] * (len(rows) - len(reader))
+        follows += continuations[index][number] or []
+        whose += [(index, number)] * (len(row) - len(whose))
+    if not row:
+        return _collect(continuations, [], np.empty(0))
+    hidden = feed_trie(Branches(network, stem, trie.size), trie)[network.tensor(list(rows))]
+    values, at, token = np.empty(len(row)), np.array(row), np.array(follows)
+    for start in range(0, len(rows), network.read_together):
+        logprob = network.readout(hidden[start : start + network.read_together])
+        network.check(logprob, lambda place, start=start: heads[reader[start + place]])  # type: ignore[misc]
+        mine = np.flatnonzero((at >= start) & (at < start + logprob.shape[0]))
+        picked = logprob[network.tensor(at[mine] - start), network.tensor(token[mine])]
+        values[mine] = picked.double().cpu().numpy()
+    return _collect(continuations, whose, values)
 
 
 def score_plain(

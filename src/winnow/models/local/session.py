@@ -1,48 +1,40 @@
 """Rows that are being continued: prompts encoded once, then token after token.
 
-Two ways with one shape. ``CachedSession`` keeps keys and values: prompts of different lengths share columns, padding
-columns are masked and every row counts its own positions. ``PlainSession`` encodes the whole row again at every step;
-it is right for every causal model and is used where the first cannot be.
+Two ways with one shape. ``CachedSession`` keeps keys and values: what all prompts begin with is a stem, the rest of each
+distinct prompt and everything written grows behind it. ``PlainSession`` encodes the whole row again at every step; it is
+right for every causal model and is used where the first cannot be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
+import numpy as np
 import torch
 
-from winnow.models.local.cache import new_cache, select_rows
-from winnow.models.local.network import MIN_ROWS, Network
+from winnow.models.local.branches import Branches
+from winnow.models.local.network import Network
+from winnow.models.local.stem import Stem, new_stem
+from winnow.models.local.trie import Trie, shared_length
 
 
 class SlowPathWarning(UserWarning):
     """A model is answered without a cache: right, and slower."""
 
 
-class Branch(NamedTuple):
-    """Token trees to append, one a row, padded to ``T`` nodes."""
-
-    tokens: torch.Tensor  # [B, T]
-    depth: torch.Tensor  # [B, T], 0 at the first token after the prompt
-    sees: torch.Tensor  # [B, T, T] bool: which nodes of its row a node may look at: itself and its ancestors
-
-
 class Session(Protocol):
-    """Rows being continued; ``first`` holds the log-probabilities ``[B, V]`` after the prompts.
-
-    ``B`` may exceed the rows asked for: the rest is padding that repeats row 0.
-    """
+    """Rows being continued; ``first`` holds the log-probabilities ``[N, V]`` after the prompts."""
 
     first: torch.Tensor
     fed: int
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Append one token a row ``[B]``; log-probabilities after it ``[B, V]``."""
+        """Append one token a row ``[N]``; log-probabilities after it ``[N, V]``."""
         ...
 
-    def keep(self, rows: Sequence[int]) -> list[int]:
-        """Go on with these rows only; returns the places that stay, padding included, in their new order."""
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows only, in this order."""
         ...
 
 
@@ -53,66 +45,64 @@ def distinct(rows: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[i
     return [list(row) for row in seen], which
 
 
-def pad_rows(which: Sequence[int]) -> list[int]:
-    """Rows repeated up to the least number that products are taken with."""
-    return [*which, *([which[0]] * (MIN_ROWS - len(which)))]
+def feed_trie(branches: Branches, trie: Trie) -> torch.Tensor:
+    """Feed a trie to empty branches: hidden states ``[nodes + 1, d]``, the stem's own last, where STEM_END finds it."""
+    parts = []
+    if trie.shared.tokens:
+        parts.append(branches.feed(trie.shared.tokens, trie.shared.parents))
+    if trie.own.tokens:
+        parts.append(branches.feed(*trie.own))
+    end = branches.stem.hidden
+    if end is None:
+        end = torch.zeros_like(parts[0][0])
+    return torch.cat([*parts, end[None]])
 
 
 class CachedSession:
-    """Prompts' keys and values in preallocated buffers; equal prompts are encoded once.
+    """Rows behind a common stem; equal prompts are encoded once.
 
     Parameters
     ----------
     rows : token lists, none empty.
-    room : columns to be appended at most.
+    room : tokens to be appended at most.
+    stem : how the stem of a prefix is had; by default it is computed.
     """
 
-    def __init__(self, network: Network, rows: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        rows: Sequence[Sequence[int]],
+        room: int,
+        stem: Callable[[Sequence[int]], Stem] | None = None,
+    ) -> None:
         self.network = network
         prompts, which = distinct(rows)
-        which = pad_rows(which)
-        same = which == list(range(len(prompts)))
-        width = max(max(map(len, prompts)), MIN_ROWS)  # `causal` widens a batch of too few tokens
-        cache = new_cache(network.num_layers, width + (room if same else 0))
-        first = network.causal(prompts, [[len(row) - 1] for row in prompts], cache)
-        width = cache.get_seq_length()
-        index = network.tensor(which)
-        self.first = first if same else first[index]
-        self.cache = cache if same else select_rows(cache, index, width + room)
-        self.rows = [list(prompts[row]) for row in which]
-        self.length = network.tensor([len(row) for row in self.rows])  # [B], the next position of each row
-        self.hidden = torch.zeros((len(which), width + room), dtype=network.dtype, device=network.device)
-        column = torch.arange(width, device=network.device)
-        self.hidden[:, :width].masked_fill_(column >= self.length[:, None], network.lowest)
+        shared = shared_length(tuple(tuple(row) for row in prompts))
+        begin = prompts[0][:shared]
+        prefix = stem(begin) if stem is not None else new_stem(network, begin)
+        trie = Trie.of([[prompt] for prompt in prompts], shared)
+        self.branches = Branches(network, prefix, trie.size + len(rows) * room)
+        hidden = feed_trie(self.branches, trie)
+        ends = [trie.end(row) for row in range(len(prompts))]
+        self.ends = np.array(ends, np.int64)[which]
+        self.rows = [prompts[row] for row in which]
+        first = network.readout(hidden[network.tensor(ends)])
+        network.check(first, prompts.__getitem__)
+        self.first = first if which == list(range(len(prompts))) else first[network.tensor(which)]
         self.fed = sum(map(len, prompts))
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        rows = tokens.numel()
-        mask = self.hidden[:, None, None, : self.cache.get_seq_length() + 1]
-        read = torch.arange(rows, device=self.network.device)
-        logprob = self.network.forward(tokens[:, None], self.length[:, None], mask, read, self.cache)
+        first = self.branches.num
+        logprob = self.network.readout(self.branches.feed(tokens.cpu().numpy(), self.ends))
+        self.ends = first + np.arange(tokens.numel())
         self.network.check(logprob, self.rows.__getitem__)
-        self.length += 1
         return logprob
 
-    def branch(self, tree: Branch, read: torch.Tensor) -> torch.Tensor:
-        """Append a token tree to each row: ``[M, V]`` after the nodes at flat places ``read`` of ``[B * T]``."""
-        columns = self.cache.get_seq_length()
-        rows, nodes = tree.tokens.shape
-        before = self.hidden[:, None, None, :columns].expand(rows, 1, nodes, columns)
-        inner = torch.zeros_like(tree.sees, dtype=self.network.dtype).masked_fill_(~tree.sees, self.network.lowest)
-        mask = torch.cat([before, inner[:, None]], dim=-1)
-        logprob = self.network.forward(tree.tokens, self.length[:, None] + tree.depth, mask, read, self.cache)
-        self.network.check(logprob, lambda place: self.rows[int(read[place]) // nodes])
-        return logprob
-
-    def keep(self, rows: Sequence[int]) -> list[int]:
-        which = pad_rows(rows)
-        index = self.network.tensor(which)
-        self.cache = select_rows(self.cache, index, self.hidden.shape[1])
-        self.hidden, self.length = self.hidden[index], self.length[index]
-        self.rows = [self.rows[row] for row in which]
-        return which
+    def keep(self, rows: Sequence[int]) -> None:
+        index = np.asarray(rows, np.int64)
+        self.rows = [self.rows[row] for row in rows]
+        self.branches = self.branches.keep(self.ends[index])
+        self.ends = np.arange(index.size)
 
 
 class PlainSession:
@@ -133,6 +123,5 @@ class PlainSession:
             row.append(token)
         return self._read()
 
-    def keep(self, rows: Sequence[int]) -> list[int]:
+    def keep(self, rows: Sequence[int]) -> None:
         self.rows = [self.rows[row] for row in rows]
-        return list(rows)

@@ -1,0 +1,213 @@
+"""Attention over a shared stem, a masked run of slots and a block of groups, under one softmax.
+
+What a query sees comes in up to three parts:
+
+* the **stem**, a prefix that every query sees whole: one matrix product for all queries, its keys never repeated;
+* **seen**, slots of which each query sees its own ancestors: the same product under a mask;
+* the **block**, slots written in turn by G groups, of which a query sees its own group's: batched over groups.
+
+The parts are scored into one buffer, so the softmax is exact. transformers calls ``attend`` through its public attention
+registry; a call without a ``View`` is a plain forward pass and gets plain attention.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from winnow.models.local.cache import Store
+
+NAME = "winnow"
+
+
+@dataclass(kw_only=True)
+class Block:
+    """Slots ``start ..`` in rows of one slot a group: row ``r`` of group ``g`` is slot ``start + r * groups + g``."""
+
+    start: int
+    groups: int
+    rows: int  # written, those of this pass included
+    width: int  # queries a group has in this pass, at most
+    place: torch.Tensor | None  # [n], each query's place w * groups + g; None: they stand in that order, none missing
+    mask: torch.Tensor | None  # [groups, width, rows], additive; None: every row is seen
+
+
+@dataclass(kw_only=True)
+class View:
+    """What the queries of one pass see, and where their own keys and values go."""
+
+    queries: int  # n; what follows them in the pass is padding
+    store: Store
+    write_start: int
+    write_slots: torch.Tensor | None  # [n], when they do not follow one another
+    stem: Store | None = None
+    stem_length: int = 0
+    seen: tuple[int, int] = (0, 0)  # slots of ``store``
+    seen_mask: torch.Tensor | None = None  # [n, seen], additive
+    block: Block | None = None
+    layers: int = 0  # layers that came by
+
+
+def attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    view: View | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """``[1, T, H, width]`` for queries ``[1, H, T, d]``; heads of keys may be fewer than those of queries.
+
+    Raises
+    ------
+    NotImplementedError
+        For what it does not honour: attention sinks, position bias.
+    """
+    unknown = [name for name in ("s_aux", "sinks", "position_bias") if others.get(name) is not None]
+    if unknown:
+        raise NotImplementedError(f"attention with {unknown[0]}")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if view is None:
+        if softcap is None:
+            return sdpa_attention_forward(  # type: ignore[no-any-return]
+                module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+            )
+        return _capped(query, key, value, attention_mask, scaling, softcap), None
+    layer, num, whole = int(module.layer_idx), view.queries, query.shape[2]  # type: ignore[arg-type]
+    view.layers += 1
+    if whole != num:
+        query, key, value = query[:, :, :num], key[:, :, :num], value[:, :, :num]
+    view.store.write(layer, view.write_start, view.write_slots, key[0].transpose(0, 1), value[0].transpose(0, 1))
+    heads, few = query.shape[1], key.shape[1]
+    scaled = (query[0] * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
+    out = _parts(scaled, view, layer, softcap).view(heads, num, value.shape[-1]).transpose(0, 1)
+    if whole != num:
+        out = torch.cat([out, out.new_zeros((whole - num, *out.shape[1:]))])
+    return out[None].contiguous(), None
+
+
+def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -> torch.Tensor:
+    """``[Hkv, g * n, width]``: the parts scored side by side, one softmax, their values summed."""
+    few, many, _ = query.shape
+    num, block = view.queries, view.block
+    sources: list[tuple[torch.Tensor, torch.Tensor]] = []
+    if view.stem is not None and view.stem_length:
+        keys, values = view.stem.layer(layer)
+        sources.append((keys[: view.stem_length], values[: view.stem_length]))
+    keys, values = view.store.layer(layer)
+    low, high = view.seen
+    if high > low:
+        sources.append((keys[low:high], values[low:high]))
+    columns = sum(k.shape[0] for k, _ in sources)
+    score = query.new_empty((few, many, columns + (block.rows if block else 0)))
+    end = 0
+    for k, _ in sources:
+        start, end = end, end + k.shape[0]
+        torch.bmm(query, k.permute(1, 2, 0), out=score[:, :, start:end])
+    if block is not None:
+        _to_queries(score[:, :, columns:], _grid_scores(query, keys, block, num), block, num)
+    if softcap is not None:
+        score = torch.tanh(score / softcap) * softcap
+    if view.seen_mask is not None:
+        masked = score.view(few, -1, num, score.shape[-1])[..., columns - (high - low) : columns]
+        masked += view.seen_mask
+    if block is not None and block.mask is not None:
+        inside = score.view(few, -1, num, score.shape[-1])[..., columns:]
+        inside += _mask_of_queries(block)
+    share = torch.softmax(score, dim=-1)
+    out, end = None, 0
+    for _, v in sources:
+        start, end = end, end + v.shape[0]
+        part = share[:, :, start:end]
+        out = torch.bmm(part, v.transpose(0, 1)) if out is None else torch.baddbmm(out, part, v.transpose(0, 1))
+    if block is None:
+        assert out is not None
+        return out
+    inner = _grid_values(share[:, :, columns:], values, block, num)
+    return inner if out is None else out.add_(inner)
+
+
+def _rows_of(buffer: torch.Tensor, block: Block) -> torch.Tensor:
+    """``[G * Hkv, rows, width]``, a view."""
+    end = block.start + block.rows * block.groups
+    _, heads, width = buffer.shape
+    rows = buffer[block.start : end].view(block.rows, block.groups * heads, width)
+    return rows.transpose(0, 1)
+
+
+def _to_grid(values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
+    """From ``[Hkv, g * n, c]`` to ``[G * Hkv, g * W, c]``; places that no query has are zeros."""
+    few, many, size = values.shape
+    share = many // num
+    values = values.view(few, share, num, size)
+    if block.place is not None:
+        grid = values.new_zeros((few, share, block.width * block.groups, size))
+        values = grid.index_copy_(2, block.place, values)
+    grid = values.view(few, share, block.width, block.groups, size).permute(3, 0, 1, 2, 4)
+    return grid.reshape(block.groups * few, share * block.width, size)
+
+
+def _from_grid(grid: torch.Tensor, block: Block, few: int, share: int) -> torch.Tensor:
+    """Back from ``[G * Hkv, g * W, c]`` to ``[Hkv, g, n, c]``."""
+    size = grid.shape[-1]
+    values = grid.view(block.groups, few, share, block.width, size).permute(1, 2, 3, 0, 4)
+    if block.place is None:
+        return values.reshape(few, share, -1, size)
+    return values.reshape(few, share, block.width * block.groups, size).index_select(2, block.place)
+
+
+def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> torch.Tensor:
+    return torch.bmm(_to_grid(query, block, num), _rows_of(keys, block).transpose(1, 2))
+
+
+def _to_queries(target: torch.Tensor, grid: torch.Tensor, block: Block, num: int) -> None:
+    few, many, size = target.shape
+    share = many // num
+    target.view(few, share, num, size).copy_(_from_grid(grid, block, few, share))
+
+
+def _grid_values(share: torch.Tensor, values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
+    few, many, _ = share.shape
+    grid = torch.bmm(_to_grid(share, block, num), _rows_of(values, block))
+    return _from_grid(grid, block, few, many // num).reshape(few, many, -1)
+
+
+def _mask_of_queries(block: Block) -> torch.Tensor:
+    """``[n, rows]`` from the block's mask."""
+    assert block.mask is not None
+    return _from_grid(block.mask, block, 1, 1)[0, 0]
+
+
+def _capped(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    scaling: float,
+    softcap: float,
+) -> torch.Tensor:
+    """Plain attention with soft-capped scores ``[B, T, H, width]``."""
+    groups = query.shape[1] // key.shape[1]
+    key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+    score = torch.tanh(query @ key.transpose(2, 3) * scaling / softcap) * softcap
+    if mask is None:
+        size = query.shape[2], key.shape[2]
+        mask = torch.ones(size, dtype=torch.bool, device=query.device).tril(size[1] - size[0])
+    if mask.dtype == torch.bool:
+        score = score.masked_fill(~mask, -torch.inf)
+    else:
+        score = score + mask
+    return (torch.softmax(score, -1) @ value).transpose(1, 2).contiguous()
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,306 @@
+"""Tokens that grow behind one stem: fed once, addressed by place, arranged so that attention stays a few products.
+
+A place is a token that was fed, numbered in order; STEM_END is the stem's own. What a place attends to is its path: the
+slots of its ancestors and its own. Reordering, forking and dying move paths, never keys and values. Places that grow side
+by side - one chain a completion, one beam a position - share a block of groups; whatever does not fit a block is attended
+to under a mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from winnow.models.local.attention import Block, View
+from winnow.models.local.cache import Store
+from winnow.models.local.network import Network
+from winnow.models.local.stem import Stem
+from winnow.models.local.trie import STEM_END
+from winnow.values.logspace import IntArray
+
+TOGETHER = 1024  # tokens a pass
+SCORES = 2**24  # attention scores a pass and layer
+FEW = 8  # queries that are not worth a block
+
+
+EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
+
+
+class _Arrangement(NamedTuple):
+    """Where new places go: their order in the pass and, in a block, their group and row."""
+
+    order: IntArray  # [n]
+    slot: IntArray  # [n], in that order
+    end: int  # slots after this
+    row: IntArray | None  # [n] in that order, counted from the block's first row of this feed; None outside a block
+
+
+class Branches:
+    """Keys and values of everything that grows behind a stem.
+
+    Parameters
+    ----------
+    network : what feeds.
+    stem : what every place sees whole.
+    capacity : slots to lay out at first; more are found when needed.
+    """
+
+    def __init__(self, network: Network, stem: Stem, capacity: int = 64) -> None:
+        self.network, self.stem = network, stem
+        self.store = Store(network.num_layers, capacity)
+        self.num = 0
+        self.depth = np.empty(0, np.int64)  # [num], 1 just behind the stem
+        self.path = np.empty((0, 0), np.int64)  # [num, deepest], slots from the stem down, -1 where it has ended
+        self.group = np.empty(0, np.int64)  # [num], in the present block; -1 outside it
+        self.slots = 0  # laid out
+        self.start, self.groups, self.rows = 0, 0, 0  # the present block; groups 0: none
+        self._solid = True  # one chain a group, none missing: every row is seen
+        self._before: tuple[int, torch.Tensor] | None = None  # mask of a solid block's queries before it
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes laid out behind the stem."""
+        return self.store.nbytes
+
+    def feed(
+        self,
+        tokens: Sequence[int] | IntArray,
+        parents: Sequence[int] | IntArray,
+        groups: Sequence[int] | None = None,
+    ) -> torch.Tensor:
+        """Feed tokens ``[n]`` below places ``[n]``; hidden states ``[n, d]``. They become places ``num ..``.
+
+        A parent may be among the new, before its children. ``groups`` ``[n]`` says who grows side by side from here on,
+        when it is known; no place may then descend from a new one of another group.
+        """
+        token, parent = np.asarray(tokens, np.int64), np.asarray(parents, np.int64)
+        first, size = self.num, token.size
+        level = self._enter(parent)
+        plan = self._arrange(parent, first, None if groups is None else np.asarray(groups, np.int64))
+        own = np.empty(size, np.int64)
+        own[plan.order] = plan.slot
+        self._descend(parent, first, level, own)
+        before, self.slots = self.slots, max(self.slots, plan.end)
+        self.store.reserve(self.slots)
+        if plan.row is not None and plan.end - before > size:
+            self.store.clear(before, plan.end)  # what stays empty is masked, and must not hold NaN
+        hidden = [self._pass(token, first, plan, part) for part in self._parts(plan, size)]
+        together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
+        if np.array_equal(plan.order, np.arange(size)):
+            return together
+        return together[self.network.tensor(np.argsort(plan.order))]
+
+    def keep(self, places: Sequence[int] | IntArray) -> Branches:
+        """Branches of their own that hold the paths to ``places`` (which become places and groups ``0 ..`` in this order).
+
+        What stands before the present block stays as it is; of the block only these paths are kept.
+        """
+        place = np.asarray(places, np.int64)
+        size, base = place.size, self.start if self.groups else 0
+        path = self.path[place, : int(self.depth[place].max())]
+        before = ((path >= 0) & (path < base)).sum(axis=1)
+        rows = int((self.depth[place] - before).max())
+        column = before[:, None] + np.arange(rows)
+        inside = column < self.depth[place][:, None]
+        block = np.where(inside, np.take_along_axis(path, np.minimum(column, path.shape[1] - 1), axis=1), -1)
+        slots = np.concatenate([np.arange(base), block.T.ravel()])
+        other = Branches(self.network, self.stem)
+        other.store = self.store.gather(self.network.tensor(slots), base + 2 * block.size)
+        other.path = np.where(path < base, path, -1)
+        there = base + np.arange(rows) * size + np.arange(size)[:, None]
+        for index in range(size):  # a row's block part stands right behind its part before it
+            own = int(self.depth[place[index]] - before[index])
+            other.path[index, before[index] : before[index] + own] = there[index, :own]
+        other.num, other.depth, other.group = size, self.depth[place], np.arange(size)
+        other.slots, other.start, other.groups, other.rows = slots.size, base, size, rows
+        other._solid = bool(inside.all())
+        return other
+
+    # ---- who descends from whom
+
+    def _enter(self, parent: IntArray) -> list[IntArray]:
+        """Make room for new places; which of them stand at each level of this feed, the first level's parents being old."""
+        first, size = self.num, parent.size
+        self.num += size
+        if self.num > self.depth.size:
+            room = max(64, 2 * self.num)
+            for name in ("depth", "group"):
+                grown = np.full(room, -1, np.int64)
+                grown[:first] = getattr(self, name)[:first]
+                setattr(self, name, grown)
+            taller = np.full((room, self.path.shape[1]), -1, np.int64)
+            taller[:first] = self.path[:first]
+            self.path = taller
+        inside = parent >= first
+        if not inside.any():
+            self.depth[first : self.num] = np.where(parent > STEM_END, self.depth[parent], 0) + 1
+            return [np.arange(size)]
+        level = [0] * size
+        for index, above in enumerate((parent - first).tolist()):
+            if above >= 0:
+                level[index] = level[above] + 1
+        levels = np.array(level)
+        order = np.argsort(levels, kind="stable")
+        by_level = np.split(order, np.cumsum(np.bincount(levels))[:-1])
+        for members in by_level:
+            above = parent[members]
+            self.depth[first + members] = np.where(above > STEM_END, self.depth[above], 0) + 1
+        return by_level
+
+    def _descend(self, parent: IntArray, first: int, levels: list[IntArray], own: IntArray) -> None:
+        """Write the paths of new places, whose slots are ``own``."""
+        deepest = int(self.depth[first : self.num].max())
+        if deepest > self.path.shape[1]:
+            wider = np.full((self.path.shape[0], max(16, deepest + deepest // 2)), -1, np.int64)
+            wider[:, : self.path.shape[1]] = self.path
+            self.path = wider
+        for members in levels:
+            above = parent[members]
+            places = first + members
+            rows = self.path[above]
+            rows[above == STEM_END] = -1
+            rows[np.arange(members.size), self.depth[places] - 1] = own[members]
+            self.path[places] = rows
+
+    # ---- blocks
+
+    def _arrange(self, parent: IntArray, first: int, given: IntArray | None) -> _Arrangement:
+        """Slots and groups of new places: in the present block if they fit, in a new one if that pays, else one by one."""
+        size = parent.size
+        group = self._inherit(parent, first, old=True) if self.groups and given is None else None
+        if group is None or not _fits(group, self.groups, EMPTY):
+            self.start, self.groups, self.rows = self.slots, 0, 0
+            self.group[:first] = -1
+            self._solid, self._before = True, None
+            group = given
+            if given is None and size > FEW:
+                group = self._inherit(parent, first, old=False)
+            if group is not None:
+                num = int(group.max()) + 1
+                if num > 1 and _fits(group, num, EMPTY if given is None else EMPTY_GIVEN):
+                    self.groups = num
+        if not self.groups or group is None:
+            self.group[first : self.num] = -1
+            return _Arrangement(np.arange(size), self.slots + np.arange(size), self.slots + size, None)
+        self.group[first : self.num] = group
+        order = np.argsort(group, kind="stable")
+        ranks = np.arange(size) - np.searchsorted(group[order], group[order])
+        rank = np.empty(size, np.int64)
+        rank[order] = ranks
+        order = np.lexsort((group, rank))
+        row = rank[order]
+        width = int(row[-1]) + 1
+        slot = self.start + (self.rows + row) * self.groups + group[order]
+        self._solid = self._solid and width == 1 and size == self.groups and self._follows(parent[order], slot)
+        end = self.start + (self.rows + width) * self.groups
+        self.rows += width
+        return _Arrangement(order, slot, end, row)
+
+    def _inherit(self, parent: IntArray, first: int, *, old: bool) -> IntArray | None:
+        """Groups of new places: their parents' in the present block (None when one has none), or new ones.
+
+        New ones go by parent; where all have the same one, each begins its own.
+        """
+        inside = parent >= first
+        top = parent[~inside]
+        if old:
+            groups = np.where(top > STEM_END, self.group[top], -1)
+            if (groups < 0).any():
+                return None
+        else:
+            distinct, groups = np.unique(top, return_inverse=True)
+            if distinct.size == 1:
+                groups = np.arange(top.size)
+        if not inside.any():
+            return np.asarray(groups, np.int64)
+        result = np.empty(parent.size, np.int64)
+        result[~inside] = groups
+        for index in np.flatnonzero(inside).tolist():
+            result[index] = result[parent[index] - first]
+        return result
+
+    def _follows(self, parent: IntArray, slot: IntArray) -> bool:
+        """Whether each place stands right behind its parent, or begins its group."""
+        return not self.rows or bool((self.path[parent, self.depth[parent] - 1] == slot - self.groups).all())
+
+    def _parts(self, plan: _Arrangement, size: int) -> list[slice]:
+        """Passes of a feed, so that scores stay small; whole rows of a block where they can."""
+        columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
+        limit = max(1, min(TOGETHER, SCORES // max(1, columns * self.network.num_heads)))
+        if self.groups and limit > self.groups:
+            limit -= limit % self.groups
+        return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]
+
+    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: slice) -> torch.Tensor:
+        """One pass over some of the new places; hidden states in the pass's order."""
+        network = self.network
+        order, slot = plan.order[part], plan.slot[part]
+        places = first + order
+        path = self.path[places, : int(self.depth[places].max())]
+        follow = bool(slot[-1] - slot[0] == slot.size - 1) and (plan.row is None or bool((np.diff(slot) == 1).all()))
+        view = View(
+            queries=order.size,
+            store=self.store,
+            write_start=int(slot[0]),
+            write_slots=None if follow else network.tensor(slot),
+            stem=self.stem.store,
+            stem_length=self.stem.length,
+        )
+        if plan.row is None:
+            view.seen = (0, int(slot[-1]) + 1)
+            view.seen_mask = self._mask(path, 0, view.seen[1])
+        else:
+            view.seen = (0, self.start)
+            if self.start:
+                view.seen_mask = self._mask_before(path)
+            view.block = self._block(path, slot, plan.row[part])
+        positions = self.stem.length + self.depth[places] - 1
+        return network.trunk(network.tensor(token[order]), network.tensor(positions), view)
+
+    def _mask(self, path: IntArray, start: int, end: int) -> torch.Tensor:
+        """``[n, end - start]`` additive: zero at the slots on each path."""
+        mask = np.full((path.shape[0], end - start + 1), -np.inf, np.float32)
+        column = np.where((path >= start) & (path < end), path - start, end - start)
+        np.put_along_axis(mask, column, 0.0, axis=1)
+        return torch.from_numpy(mask)[:, :-1].to(self.network.device, self.network.dtype)
+
+    def _mask_before(self, path: IntArray) -> torch.Tensor:
+        """What the block's queries see before it; a solid block's stays as it is from row to row."""
+        if not self._solid:
+            return self._mask(path, 0, self.start)
+        if self._before is None or self._before[0] != self.start:
+            self._before = (self.start, self._mask(path, 0, self.start))
+        return self._before[1]
+
+    def _block(self, path: IntArray, slot: IntArray, row: IntArray) -> Block:
+        group = (slot - self.start) % self.groups
+        low, high = int(row[0]), int(row[-1]) + 1
+        width = high - low
+        place = (row - low) * self.groups + group
+        exact = place.size == width * self.groups
+        rows = int((slot[-1] - self.start) // self.groups) + 1
+        mask = None
+        if not self._solid:
+            inside = np.where(path >= self.start, (path - self.start) // self.groups, rows)
+            grid = np.full((width * self.groups, rows + 1), -np.inf, np.float32)
+            whole = np.full((width * self.groups, inside.shape[1]), rows, np.int64)
+            whole[place] = inside
+            np.put_along_axis(grid, whole, 0.0, axis=1)
+            shaped = grid[:, :-1].reshape(width, self.groups, rows).swapaxes(0, 1)
+            mask = torch.from_numpy(np.ascontiguousarray(shaped)).to(self.network.device, self.network.dtype)
+        return Block(
+            start=self.start,
+            groups=self.groups,
+            rows=rows,
+            width=width,
+            place=None if exact else self.network.tensor(place),
+            mask=mask,
+        )
+
+
+def _fits(group: IntArray, groups: int, limit: int) -> bool:
+    """Whether not too many places of a grid would be empty."""
+    return int(np.bincount(group, minlength=groups).max()) * groups <= limit * group.size

@@ -1,0 +1,97 @@
+"""Prompts' prefixes across requests: a radix tree of segments under a bound on memory.
+
+A segment is known by the whole prefix it ends, never by its own tokens alone: the way to it from the root spells everything
+before it. Only whole segments have others below them; a prefix's last, shorter one is remembered as it is. What is
+remembered changes the time a request takes and not its bytes (see ``stem``). The longest unused gives way first, and a
+segment only after everything below it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from winnow.models.local.cache import Store
+from winnow.models.local.memory import Memory
+from winnow.models.local.network import Network
+from winnow.models.local.stem import Stem, cuts, feed_segment
+
+
+@dataclass(eq=False)
+class _Segment:
+    """Some tokens behind a prefix, their keys and values ``[tokens, heads, width]`` a layer, the last hidden state."""
+
+    keys: list[torch.Tensor] = field(default_factory=list)
+    values: list[torch.Tensor] = field(default_factory=list)
+    hidden: torch.Tensor | None = None
+    below: dict[tuple[int, ...], _Segment] = field(default_factory=dict)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in (*self.keys, *self.values))
+
+
+class Prefixes:
+    """Stems, from what is remembered and what must be fed.
+
+    Parameters
+    ----------
+    network : what feeds.
+    memory : what bounds it, shared with whoever else holds keys and values.
+    """
+
+    def __init__(self, network: Network, memory: Memory) -> None:
+        self.network, self.memory = network, memory
+        self._root = _Segment()
+
+    def stem(self, tokens: Sequence[int]) -> Stem:
+        """The stem of a prefix, its segments remembered as far as memory allows."""
+        row = tuple(tokens)
+        store, parts = Store(self.network.num_layers, len(row)), cuts(len(row))
+        known = self._known(row)
+        for (start, _), segment in zip(parts, known, strict=False):
+            store.put(start, segment.keys, segment.values)
+        above = known[-1] if known else self._root
+        hidden = above.hidden
+        fresh: list[_Segment] = []
+        for start, end in parts[len(known) :]:
+            hidden = feed_segment(self.network, store, row[start:end], start)
+            fresh.append(_Segment(hidden=hidden.clone()))
+        self._remember(row, known, fresh, store)
+        return Stem(store, len(row), hidden)
+
+    def remembered(self, tokens: Sequence[int]) -> int:
+        """How many tokens of a prefix need not be fed."""
+        return sum(end - start for (start, end), _ in zip(cuts(len(tokens)), self._known(tuple(tokens)), strict=False))
+
+    def _known(self, row: tuple[int, ...]) -> list[_Segment]:
+        at, found = self._root, []
+        for start, end in cuts(len(row)):
+            below = at.below.get(row[start:end])
+            if below is None:
+                break
+            found.append(below)
+            at = below
+        return found
+
+    def _remember(self, row: tuple[int, ...], known: list[_Segment], fresh: list[_Segment], store: Store) -> None:
+        """Hang what was fed behind what was known; views of the stem's own buffers when they hold nothing else."""
+        above = known[-1] if known else self._root
+        chain = list(zip(cuts(len(row)), [*known, *fresh], strict=True))
+        path = [self._root, *known]
+        if self.memory.fits(store.nbytes):
+            for (start, end), segment in chain[len(known) :]:
+                segment.keys, segment.values = store.segment(start, end, copy=bool(known))
+                above.below[row[start:end]] = segment
+                path.append(segment)
+                above = segment
+        for (start, end), parent, segment in reversed(list(zip(cuts(len(row)), path, path[1:], strict=False))):
+            self._hold(parent, row[start:end], segment)  # those above are younger, so those below go first
+
+    def _hold(self, parent: _Segment, tokens: tuple[int, ...], segment: _Segment) -> None:
+        def drop() -> None:
+            parent.below.pop(tokens, None)
+
+        self.memory.hold(segment, segment.nbytes, drop)

@@ -1,0 +1,63 @@
+"""A prefix computed once, in segments whose bytes depend on nothing but the tokens up to their end.
+
+A prefix is fed in whole segments of ``SEGMENT`` tokens counted from its beginning, and a last one of what is left. Each
+segment is a pass of its own, so its keys and values are the same whether the segments before it were just computed or had
+been kept from another request: a prefix that is remembered never changes a reply's bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from winnow.models.local.attention import View
+from winnow.models.local.cache import Store
+from winnow.models.local.network import Network
+
+SEGMENT = 128
+
+
+@dataclass
+class Stem:
+    """Keys and values of a prefix; ``hidden`` ``[d]`` is its last token's state, None for an empty prefix."""
+
+    store: Store
+    length: int
+    hidden: torch.Tensor | None
+
+
+def cuts(length: int) -> list[tuple[int, int]]:
+    """Where a prefix's segments begin and end.
+
+    >>> cuts(300)
+    [(0, 128), (128, 256), (256, 300)]
+    """
+    return [(start, min(start + SEGMENT, length)) for start in range(0, length, SEGMENT)]
+
+
+def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: int) -> torch.Tensor:
+    """Feed ``tokens`` behind the first ``start`` slots of ``store``; their last hidden state ``[d]``."""
+    num = len(tokens)
+    causal = torch.full((num, num), -torch.inf, dtype=network.dtype, device=network.device).triu(1)
+    view = View(
+        queries=num,
+        store=store,
+        write_start=start,
+        write_slots=None,
+        stem=store,
+        stem_length=start,
+        seen=(start, start + num),
+        seen_mask=causal,
+    )
+    positions = torch.arange(start, start + num, device=network.device)
+    return network.trunk(network.tensor(tokens), positions, view)[-1]
+
+
+def new_stem(network: Network, tokens: Sequence[int]) -> Stem:
+    """A prefix computed from nothing; it may be empty."""
+    store, hidden = Store(network.num_layers, len(tokens)), None
+    for start, end in cuts(len(tokens)):
+        hidden = feed_segment(network, store, tokens[start:end], start)
+    return Stem(store, len(tokens), hidden)

@@ -1,0 +1,198 @@
+"""Keys and values for token trees: each distinct text below a tree's prompts is fed once.
+
+Below the prompts a search's nodes form a trie: a node is its parent's text and a token. Trees are told apart by what they
+say - prompts, parents, tokens - never by being the same object, so a tree that grew finds its nodes again, a tree forked
+from an earlier state finds those it shares, and two nodes that spell one text are fed once. A tree of roots alone begins
+anew, so that a search does not depend on the one before it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from winnow.models.local.branches import Branches
+from winnow.models.local.memory import Memory
+from winnow.models.local.network import Network
+from winnow.models.local.stem import Stem
+from winnow.models.local.trie import STEM_END, shared_length
+from winnow.values.logspace import IntArray
+from winnow.values.tree import NO_PARENT, Tree
+
+TREES = 16  # held at most
+_UNFED = -2
+
+
+class TreeCache:
+    """What was fed for one lineage of trees with the same prompts.
+
+    Parameters
+    ----------
+    prompts : of the roots; their common beginning becomes the stem, the rest the trie's first chains.
+    """
+
+    def __init__(self, prompts: tuple[tuple[int, ...], ...]) -> None:
+        self.prompts = prompts
+        self.shared = shared_length(prompts)
+        self._child: dict[tuple[int, int], int] = {}
+        self._above: list[int] = [NO_PARENT]  # of each text in the trie; text 0 is the stem
+        self._token: list[int] = [NO_PARENT]
+        self._length: list[int] = [self.shared]
+        self._place: list[int] = [STEM_END]  # where it was fed, _UNFED if it was not
+        self.roots = [self._spell(prompt[self.shared :]) for prompt in prompts]
+        num = len(prompts)
+        self._parents, self._tokens = np.full(num, NO_PARENT), np.full(num, NO_PARENT)
+        self._texts = np.array(self.roots, np.int64)
+        self.branches: Branches | None = None
+        self._hidden = torch.empty(0)
+
+    # ---- which text a node is
+
+    def agreement(self, tree: Tree) -> int:
+        """How many of a tree's first nodes are those of the tree seen last."""
+        num = min(len(tree), self._texts.size)
+        differs = (tree.parent[:num] != self._parents[:num]) | (tree.token[:num] != self._tokens[:num])
+        return int(differs.argmax()) if differs.any() else num
+
+    def texts(self, tree: Tree) -> IntArray:
+        """The text that each node of a tree is: ``[N]``."""
+        same, num = self.agreement(tree), len(tree)
+        if same == num <= self._texts.size:
+            return self._texts[:num]
+        parents, tokens = tree.parent, tree.token
+        texts = self._texts[:same].tolist()
+        for above, token in zip(parents[same:].tolist(), tokens[same:].tolist(), strict=True):
+            texts.append(self._text(texts[above], token))
+        self._parents, self._tokens, self._texts = parents, tokens, np.array(texts, np.int64)
+        return self._texts
+
+    def lengths(self, texts: IntArray) -> IntArray:
+        """Tokens of texts, the prompt included."""
+        return np.array([self._length[text] for text in texts.tolist()], np.int64)
+
+    def sequence(self, text: int) -> list[int]:
+        """Tokens of a text behind the stem."""
+        tokens = []
+        while text:
+            tokens.append(self._token[text])
+            text = self._above[text]
+        return tokens[::-1]
+
+    def _text(self, above: int, token: int) -> int:
+        key = (above, token)
+        text = self._child.get(key)
+        if text is None:
+            text = self._child[key] = len(self._above)
+            self._above.append(above)
+            self._token.append(token)
+            self._length.append(self._length[above] + 1)
+            self._place.append(_UNFED)
+        return text
+
+    def _spell(self, tokens: tuple[int, ...]) -> int:
+        text = 0
+        for token in tokens:
+            text = self._text(text, token)
+        return text
+
+    # ---- what was fed
+
+    @property
+    def only_roots(self) -> bool:
+        """Whether no tree with anything written was seen."""
+        return self._texts.size == len(self.prompts)
+
+    def missing(self, texts: IntArray) -> list[int]:
+        """Texts that must be fed before these can be read, ancestors first."""
+        needed: set[int] = set()
+        for text in texts.tolist():
+            while self._place[text] == _UNFED and text not in needed:
+                needed.add(text)
+                text = self._above[text]
+        return sorted(needed)  # a text has a higher number than the one above it
+
+    def feed(self, network: Network, stem: Callable[[], Stem], missing: list[int]) -> None:
+        """Feed texts that ``missing`` named."""
+        if self.branches is None:
+            self.branches = Branches(network, stem())
+        if not missing:
+            return
+        first = self.branches.num
+        for place, text in enumerate(missing, first):
+            self._place[text] = place
+        try:
+            hidden = self.branches.feed(
+                [self._token[text] for text in missing], [self._place[self._above[text]] for text in missing]
+            )
+        except BaseException:
+            self.forget()
+            raise
+        if first + len(missing) > self._hidden.shape[0]:
+            grown = hidden.new_empty((max(64, 2 * (first + len(missing))), hidden.shape[1]))
+            if first:
+                grown[:first] = self._hidden[:first]
+            self._hidden = grown
+        self._hidden[first : first + len(missing)] = hidden
+
+    def hidden(self, texts: IntArray) -> torch.Tensor:
+        """Last hidden states of texts that were fed: ``[M, d]``."""
+        assert self.branches is not None
+        places = [self._place[text] for text in texts.tolist()]
+        if STEM_END not in places:
+            return self._hidden[self.branches.network.tensor(places)]
+        assert self.branches.stem.hidden is not None
+        return torch.stack([self.branches.stem.hidden if at == STEM_END else self._hidden[at] for at in places])
+
+    def forget(self) -> None:
+        """Give up keys and values; the next request feeds again what it needs."""
+        self.branches, self._hidden = None, torch.empty(0)
+        self._place = [STEM_END] + [_UNFED] * (len(self._above) - 1)
+
+    @property
+    def size(self) -> int:
+        """Tokens held: the stem's and those fed behind it."""
+        return 0 if self.branches is None else self.branches.stem.length + self.branches.num
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes laid out."""
+        branches = self.branches
+        if branches is None:
+            return 0
+        return branches.nbytes + branches.stem.store.nbytes + self._hidden.numel() * self._hidden.element_size()
+
+
+class Trees:
+    """One lineage for each set of prompts, the longest unused given up first.
+
+    Parameters
+    ----------
+    memory : what bounds them.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self._held: OrderedDict[tuple[tuple[int, ...], ...], TreeCache] = OrderedDict()
+
+    def find(self, tree: Tree) -> TreeCache:
+        """The lineage a tree belongs to; a new one for roots alone when the present one has grown."""
+        cache = self._held.pop(tree.prompts, None)
+        if cache is not None and len(tree) == len(tree.prompts) and not cache.only_roots:
+            self.memory.release(cache)
+            cache = None
+        cache = self._held[tree.prompts] = cache or TreeCache(tree.prompts)
+        while len(self._held) > TREES:
+            _, oldest = self._held.popitem(last=False)
+            self._drop(oldest)
+        return cache
+
+    def hold(self, cache: TreeCache) -> None:
+        """Tell the memory how much a lineage holds now."""
+        self.memory.hold(cache, cache.nbytes, lambda: self._drop(cache))
+
+    def _drop(self, cache: TreeCache) -> None:
+        cache.forget()
+        self.memory.release(cache)

@@ -1,0 +1,78 @@
+"""Token rows behind a stem as one trie: no token of it stands twice.
+
+Nodes that several rows share come first, each row's own after them, so that the own ones can grow side by side. Knows
+numbers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+STEM_END = -1
+_SHARED = -1
+
+
+class Nodes(NamedTuple):
+    """Nodes to feed, parents (places, STEM_END for the stem) before children."""
+
+    tokens: list[int]
+    parents: list[int]
+    groups: list[int]  # the row a node belongs to
+
+
+class Trie(NamedTuple):
+    """Rows as nodes; places count the shared nodes first, then the own."""
+
+    shared: Nodes  # their groups mean nothing
+    own: Nodes
+    paths: list[list[list[int]]]  # for each row and each of its sequences, the places of its nodes
+
+    @property
+    def size(self) -> int:
+        """Nodes in all."""
+        return len(self.shared.tokens) + len(self.own.tokens)
+
+    def end(self, row: int, sequence: int = 0) -> int:
+        """The place a sequence ends at."""
+        path = self.paths[row][sequence]
+        return path[-1] if path else STEM_END
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[Sequence[int]]], length: int) -> Trie:
+        """The trie of rows of sequences, all of which begin with the same ``length`` tokens.
+
+        >>> Trie.of([[[1, 2]], [[1, 3]]], 0)[:2]
+        (Nodes(tokens=[1], parents=[-1], groups=[-1]), Nodes(tokens=[2, 3], parents=[0, 0], groups=[0, 1]))
+        """
+        number: dict[tuple[int, int], int] = {}  # of (node above, token), in order of appearance
+        owner: list[int] = []
+        paths: list[list[list[int]]] = []
+        for row, sequences in enumerate(rows):
+            paths.append([])
+            for sequence in sequences:
+                above, path = STEM_END, []
+                for token in sequence[length:]:
+                    above = number.setdefault((above, token), len(number))
+                    if above == len(owner):
+                        owner.append(row)
+                    elif owner[above] != row:
+                        owner[above] = _SHARED
+                    path.append(above)
+                paths[row].append(path)
+        place = [0] * len(owner)
+        parts = Nodes([], [], []), Nodes([], [], [])
+        for part, nodes in enumerate(parts):
+            for (above, token), node in number.items():
+                if (owner[node] == _SHARED) == (part == 0):
+                    place[node] = len(parts[0].tokens) * part + len(nodes.tokens)
+                    nodes.tokens.append(token)
+                    nodes.parents.append(STEM_END if above == STEM_END else place[above])
+                    nodes.groups.append(owner[node])
+        return cls(*parts, [[[place[node] for node in path] for path in many] for many in paths])
+
+
+def shared_length(rows: Sequence[tuple[int, ...]]) -> int:
+    """How many tokens all rows begin with."""
+    low, high = min(rows), max(rows)  # in the order of words, the first and the last differ soonest
+    return next((at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
