@@ -1,22 +1,25 @@
 """The loop against its theory and its rivals on the bundled model, over seeds: what docs/log.md says of adapt.
 
-    python -m benchmarks.adaption [--seeds 5] [--log docs/log.md]
+    python -m benchmarks.adaption [--seeds 5] [--workers 2] [--out out/adaption] [--log docs/log.md] [--readme]
 
-Seeds are 0, 1, 2, ... Every figure has its n, its interval and what it is compared with; nothing is tuned here. Writes the
-numbers as JSON lines to stdout and, with --log, as a dated section at the end of a log. Ends non-zero when a row that has
-to hold does not.
+Seeds are 0, 1, 2, ... Every figure has its n, its interval and what it is compared with; nothing is tuned here. One loop is
+one file under --out, written when it is done: the same command goes on where it was killed, and prints at once when
+nothing is left. ``--workers`` loops run at a time, one thread each, which changes nothing but the time; ``--plan`` says
+how long. Writes JSON lines to stdout, with --log also a dated section at the end of a log, with --readme the table of the
+README instead. Ends non-zero when a row that has to hold does not.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import json
 import multiprocessing
-import platform
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,135 +27,28 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.stats import mannwhitneyu
-from scipy.stats import t as student
 
+from benchmarks.adaption_rows import Job, Row, readme, rows_of, section
 from winnow import load
-from winnow.adaption.asking import write_answers
-from winnow.adaption.audit import draw_sample, judge
+from winnow.adaption.asking import evaluate, write_answers
 from winnow.adaption.labels import RIGHT, kinds_of
 from winnow.adaption.loop import gold_of
-from winnow.adaption.rivals import BY_HAND
+from winnow.adaption.response import EDGE, STARTS, TRIANGLE
 from winnow.api import Run, adapt, evaluator_of
 from winnow.demo import RULES, facts_task, rivals_of
 from winnow.ports.program import ask, run
-from winnow.ports.requests import Evaluate, LanguageModel
-from winnow.values.random import Key, permutation, uniforms
-from winnow.values.records import to_json
+from winnow.ports.requests import Evaluate, Item, LanguageModel, Router
+from winnow.values.random import Key, permutation
+from winnow.values.records import to_json, write_text
 
-Row = dict[str, Any]
-
-
-def spread(name: str, values: Sequence[float], **more: Any) -> Row:
-    """A row of a quantity measured once a seed: its mean with the 95 % t interval over seeds."""
-    data = np.asarray(values, np.float64)
-    row: Row = {"row": name, "mean": round(float(data.mean()), 4), "seeds": data.size, **more}
-    if data.size > 1:
-        half = float(student.ppf(0.975, data.size - 1) * data.std(ddof=1) / np.sqrt(data.size))
-        row |= {"low": round(float(data.mean()) - half, 4), "high": round(float(data.mean()) + half, 4)}
-    return row
-
-
-def forecasts(rule: str, runs: Sequence[Run]) -> Iterator[Row]:
-    """Coverage and width of the one-step predictive interval, and its error beside "same as last round"."""
-    cases = [
-        (before["error"], now["error"], now["predicted"])
-        for one in runs
-        for before, now in zip(one.rounds, one.rounds[1:])
-    ]
-    inside = [p["one_step"]["interval"][0] <= error <= p["one_step"]["interval"][1] for _, error, p in cases]
-    half = [(p["one_step"]["interval"][1] - p["one_step"]["interval"][0]) / 2 for _, _, p in cases]
-    yield {
-        "row": f"{rule}: rounds inside the one-step 95 % predictive interval",
-        "holds": rule != "soft" or bool(np.mean(inside) >= 0.8 and max(half) <= 0.06),
-        "share": round(float(np.mean(inside)), 3),
-        "n": len(inside),
-        "goal": ">= .80",
-        "half_width_mean": round(float(np.mean(half)), 3),
-        "half_width_max": round(max(half), 3),
-        "half_width_goal": "<= .06",
-    }
-    step = [abs(p["one_step"]["error"] - error) for _, error, p in cases]
-    free = [abs(p["free_running"]["error"] - error) for _, error, p in cases]
-    same = [abs(before - error) for before, error, _ in cases]
-    yield {
-        "row": f"{rule}: mean absolute error of prediction",
-        "holds": rule != "soft" or bool(np.mean(step) < np.mean(same)),
-        "one_step": round(float(np.mean(step)), 4),
-        "free_running": round(float(np.mean(free)), 4),
-        "same_as_last_round": round(float(np.mean(same)), 4),
-        "n": len(cases),
-    }
-
-
-def against_rivals(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:
-    """The loop's greedy error minus each rival's at equal tokens, seed by seed; below zero the loop is better."""
-    own = tables[0][0]
-    yield spread(f"soft: error, {own['rival']}", [table[0]["error"] for table in tables], n_each=own["n"])
-    for index, rival in list(enumerate(tables[0]))[1:]:
-        gap = [table[0]["error"] - table[index]["error"] for table in tables]
-        yield spread(
-            f"the loop's context, greedy, minus {rival['rival']}",
-            gap,
-            rival_error=round(float(np.mean([table[index]["error"] for table in tables])), 4),
-            samples=rival["samples"],
-            note=rival["note"],
-            n_each=rival["n"],
-            wins=sum(g < 0 for g in gap),
-            holds=rival["rival"] == BY_HAND or bool(np.mean(gap) < 0),
-        )
-
-
-def destinations(rule: str, runs: Sequence[Run]) -> Iterator[Row]:
-    """Where a loop starts and where it goes, beside the free-running prediction on the triangle."""
-    yield spread(f"{rule}: error at the start", [one.rounds[0]["error"] for one in runs])
-    yield spread(f"{rule}: error at the end", [one.rounds[-1]["error"] for one in runs])
-    yield spread(f"{rule}: change of error", [one.rounds[-1]["error"] - one.rounds[0]["error"] for one in runs])
-    yield spread(f"{rule}: abstentions at the end", [one.rounds[-1]["abstentions"] for one in runs])
-    said = [one.rounds[-1]["predicted"]["free_running"]["kinds"].get("abstained", 0.0) for one in runs]
-    yield spread(f"{rule}: abstentions predicted from the start", said)
-    gap = [one.rounds[-1]["abstentions"] - value for one, value in zip(runs, said)]
-    yield spread(f"{rule}: abstentions, measured minus predicted", gap)
-
-
-def audit_power(model: LanguageModel, *, num_trials: int = 2000) -> Iterator[Row]:
-    """How often an audit stops a loop: over s - f and N by simulation, and on the bundled model's own answers."""
-    rng = np.random.default_rng(0)
-    error, middle = 0.5, 0.5
-    for gap in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5):
-        s, f = middle + gap / 2, middle - gap / 2
-        rate = s * (1 - error) + f * error
-        for labels in (20, 40, 80, 160):
-            half = labels // 2
-            yes = rng.binomial(half, s * (1 - error) / rate, num_trials)
-            no = rng.binomial(half, (1 - s) * (1 - error) / (1 - rate), num_trials)
-            stopped = [not judge(int(a), half, int(b), half, rate).carries for a, b in zip(yes, no)]
-            yield {
-                "row": f"audit stops: s - f = {gap:.1f}, N = {labels}",
-                "share": round(float(np.mean(stopped)), 3),
-                "n": num_trials,
-            }
-    task = facts_task(rounds=1)
-    for rule in RULES:
-        first = adapt(model, replace(task, select=rule), seed=0)
-        born = [answer for answer in first.answers if answer.round == 0]
-        right = kinds_of([answer.item for answer in born], gold_of(task) or {}, task.match, task.abstentions) == RIGHT
-        survival = np.array([answer.survival for answer in born])
-        for labels in (40, 80):
-            stopped = []
-            for trial in range(500):
-                key = Key(trial).child("audit power")
-                kept = uniforms(key, "survive", np.arange(len(born)))[:, 0] < survival
-                yes_, no_ = draw_sample(np.flatnonzero(kept), np.flatnonzero(~kept), labels, key)
-                stopped.append(
-                    not judge(
-                        int(right[yes_].sum()), yes_.size, int(right[no_].sum()), no_.size, float(kept.mean())
-                    ).carries
-                )
-            yield {
-                "row": f"audit stops the bundled model's {rule} loop, N = {labels}",
-                "share": round(float(np.mean(stopped)), 3),
-                "n": 500,
-            }
+NUM_RIVAL_QUERIES = 540
+# what the forecast is held to needs more answers than a control that only has to go somewhere
+SIZES: dict[str, dict[str, Any]] = {
+    "soft": {"most": None, "queries_per_round": 720, "held_out": 0.3},
+    "random": {"most": None, "queries_per_round": 400, "held_out": 0.15},
+    "inverted": {},
+}
+SMALL: dict[str, dict[str, Any]] = {rule: {"most": 160, "queries_per_round": 60, "rounds": 2} for rule in RULES}
 
 
 def order_of_context(model: LanguageModel, one: Run, *, num_shuffles: int = 8) -> Row:
@@ -194,66 +90,147 @@ def evaluators(model: LanguageModel, one: Run) -> Iterator[Row]:
         yield row | ({"off_scale": round(float(np.mean(off_scale)), 3)} if off_scale else {})
 
 
-def one_run(rule: str, seed: int) -> tuple[Run, list[Row]]:
-    """A loop of one rule, and for the selected one its rivals."""
-    model = load("bundled")
-    # what the forecast is held to needs more answers than a control that only has to go somewhere
-    size: dict[str, Any] = {"most": None, "queries_per_round": 400, "held_out": 0.15} if rule == "soft" else {}
-    done = adapt(model, facts_task(**{**size, "select": rule}), seed=seed, response=True)
-    return done, rivals_of(model, done, seed=seed, num_queries=300) if rule == "soft" else []
+def one_job(rule: str, seed: int, file: Path, *, small: bool) -> Job:
+    """A loop of one rule, for the selected one its rivals, for seed 0 its order and evaluators; kept in ``file``."""
+    model, began = load("bundled"), time.monotonic()
+    task = facts_task(**{**(SMALL if small else SIZES)[rule], "select": rule})
+    done = adapt(model, task, seed=seed, response=True)
+    selected = rule == "soft"
+    job = {
+        **name_of(model, small),
+        "rule": rule,
+        "seed": seed,
+        "commit": commit(),
+        "rounds": done.rounds,
+        "tables": tables_of(done),
+        "rivals": rivals_of(model, done, seed=seed, num_queries=NUM_RIVAL_QUERIES) if selected else [],
+        "extra": [order_of_context(model, done), *evaluators(model, done)] if selected and seed == 0 else [],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    write_text(file, to_json(job) + "\n")
+    return job
 
 
-def measure(num_seeds: int, num_jobs: int) -> Iterator[Row]:
-    """Everything, in the order of the log; ``num_jobs`` loops at once, which changes nothing but the time."""
-    jobs = [(rule, seed) for seed in range(num_seeds) for rule in RULES if rule != "inverted" or seed == 0]
-    runs: dict[str, list[Run]] = {rule: [] for rule in RULES}
-    tables = []
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_jobs, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for (rule, seed), (done, table) in zip(jobs, pool.map(one_run, *zip(*jobs))):
-            runs[rule].append(done)
-            tables += [table] if table else []
-            errors = [round(record["error"], 3) for record in done.rounds]
-            print(f"seed {seed} {rule}: {errors}", file=sys.stderr, flush=True)
-    for rule in RULES:
-        yield from destinations(rule, runs[rule])
-        yield from forecasts(rule, runs[rule])
-    yield from against_rivals(tables)
-    model = load("bundled")
-    yield order_of_context(model, runs["soft"][0])
-    yield from evaluators(model, runs["soft"][0])
-    yield from audit_power(model)
+def name_of(model: LanguageModel, small: bool) -> Row:
+    """What a kept file must agree on to be counted."""
+    return {"model": model.identity, "sizes": SMALL if small else SIZES, "rival_queries": NUM_RIVAL_QUERIES}
 
 
-def section(rows: Sequence[Row], command: str) -> str:
-    """A dated section of the log: one line a row."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    lines = [f"\n## {datetime.date.today()} adapt on the bundled model\n"]
-    lines.append(
-        f"`{command}`, commit {commit or 'unknown'}, {platform.machine()}, Python {platform.python_version()}.\n"
+def tables_of(done: Run) -> list[dict[str, int]]:
+    """Accepted and rejected answers of each round, and how many of each are right."""
+    gold, tables = gold_of(done.task) or {}, []
+    for record in done.rounds:
+        born = [answer for answer in done.answers if answer.round == record["round"]]
+        right = kinds_of([one.item for one in born], gold, done.task.match, done.task.abstentions) == RIGHT
+        kept = np.array([one.accepted for one in born])
+        sides = {"accepted": kept, "rejected": ~kept}
+        counts = {name: int(side.sum()) for name, side in sides.items()}
+        tables.append(counts | {f"right_{name}": int((right & side).sum()) for name, side in sides.items()})
+    return tables
+
+
+def jobs_of(num_seeds: int) -> list[tuple[str, int]]:
+    """(rule, seed), the longest first."""
+    return [(rule, seed) for rule in RULES for seed in range(num_seeds) if rule != "inverted" or seed == 0]
+
+
+def kept(file: Path, name: Row) -> Job | None:
+    """What a file of an earlier run holds; None where there is none, or it is of another model or other sizes."""
+    if not file.exists():
+        return None
+    job: Job = json.loads(file.read_text(encoding="utf-8"))
+    return job if all(job.get(key) == json.loads(json.dumps(value)) for key, value in name.items()) else None
+
+
+def collect(num_seeds: int, num_workers: int, out: Path, *, small: bool) -> list[Job]:
+    """Every loop, from its file or run now."""
+    name, began = name_of(load("bundled"), small), time.monotonic()
+    files = {(rule, seed): out / f"{rule}-{seed}.json" for rule, seed in jobs_of(num_seeds)}
+    found = {which: job for which, file in files.items() if (job := kept(file, name)) is not None}
+    missing = [which for which in files if which not in found]
+    if missing:
+        os.environ["OMP_NUM_THREADS"] = "1"
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(num_workers, context, torch.set_num_threads, (1,)) as pool:
+            futures = {pool.submit(one_job, *which, files[which], small=small): which for which in missing}
+            for number, future in enumerate(as_completed(futures), 1):
+                which = futures[future]
+                found[which] = future.result()
+                errors = [round(record["error"], 3) for record in found[which]["rounds"]]
+                print(
+                    f"{which[0]} {which[1]}: {errors}; {number} of {len(missing)} loops, {found[which]['seconds']:.0f} s, "
+                    f"{(time.monotonic() - began) / 60:.1f} min in all",
+                    file=sys.stderr,
+                    flush=True,
+                )
+    return [found[which] for which in files]
+
+
+def plan(num_seeds: int, num_workers: int, *, num_queries: int = 64) -> str:
+    """How long it will take: a round's worth of answers and evaluations timed, times how many there are."""
+    model, task = load("bundled"), facts_task()
+    torch.set_num_threads(1)
+    gold, queries = gold_of(task) or {}, list(task.queries[:num_queries])
+    backend = Router(model, evaluator_of(task, model))
+    examples = [Item(query, gold[query]) for query in task.queries[-task.examples :]]
+    seconds = []
+    shown: list[list[Item]] = [[], examples]
+    for contexts in ([context] * num_queries for context in shown):
+        began = time.process_time()
+        items, _ = run(write_answers(task, contexts, queries, Key(0), chat=model.chat), backend)
+        run(evaluate(items), backend)
+        seconds.append((time.process_time() - began) / num_queries)
+    bare, full = seconds
+    total = 0.0
+    for rule, _ in jobs_of(num_seeds):
+        facts = facts_task(**SIZES[rule])
+        aside = round(facts.held_out * len(facts.queries))
+        total += full * ((len(EDGE) + len(TRIANGLE)) * aside + facts.rounds * facts.batch) + bare * (
+            STARTS * aside + facts.batch
+        )
+        # best of n spends what the loop spent, the vote at most as much
+        total += 2 * full * facts.rounds * facts.batch if rule == "soft" else 0.0
+    return (
+        f"about {total / 60 / num_workers:.0f} minutes for {len(jobs_of(num_seeds))} loops on {num_workers} quiet cores "
+        f"({full * 1000:.1f} ms an answer with {task.examples} examples, {bare * 1000:.1f} without)"
     )
-    lines += ["| what | figures |", "|---|---|"]
-    for row in rows:
-        figures = ", ".join(f"{key} {value}" for key, value in row.items() if key != "row" and value != "")
-        lines.append(f"| {row['row']} | {figures} |")
-    return "\n".join(lines) + "\n"
+
+
+def commit() -> str:
+    """The commit at hand."""
+    said = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return said.stdout.strip() or "unknown"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5, help="loops of each rule")
-    parser.add_argument("--jobs", type=int, default=2, help="loops at once")
+    parser.add_argument("--workers", type=int, default=2, help="loops at once, one thread each")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/adaption"), help="where each loop is kept when it is done"
+    )
     parser.add_argument("--log", type=Path, help="append a section to this file")
+    parser.add_argument("--readme", action="store_true", help="print the README's table instead of rows")
+    parser.add_argument("--plan", action="store_true", help="say how long it will take, and run nothing")
+    parser.add_argument(
+        "--small", action="store_true", help="a few minutes of it, to see that it works; its figures mean nothing"
+    )
     arguments = parser.parse_args()
+    if arguments.plan:
+        print(plan(arguments.seeds, arguments.workers))
+        return
+    jobs = collect(arguments.seeds, arguments.workers, arguments.out, small=arguments.small)
+    if arguments.readme:
+        print(readme(jobs))
+        return
     rows = []
-    for row in measure(arguments.seeds, arguments.jobs):
+    for row in rows_of(jobs, power=not arguments.small):
         rows.append(row)
         print(to_json(row), flush=True)
     if arguments.log:
+        command = f"python -m benchmarks.adaption --seeds {arguments.seeds} --workers {arguments.workers}"
         with arguments.log.open("a", encoding="utf-8") as file:
-            file.write(section(rows, f"python -m benchmarks.adaption --seeds {arguments.seeds}"))
+            file.write(section(rows, jobs, command))
     missed = [row["row"] for row in rows if not row.get("holds", True)]
     sys.exit(f"does not hold: {'; '.join(missed)}" if missed else 0)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import warnings
 
-from benchmarks.adaption import spread
+from benchmarks.adaption_rows import spread
 from winnow import Task, adapt, load
 from winnow.values.records import to_json
 
