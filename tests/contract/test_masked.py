@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import write_tokenizer
+from tests.support.masked import write_masked
 from winnow.models.masked import Masked, load_masked
 from winnow.models.masked_tabular import tabular_masked
 from winnow.ports.laws import LawBroken
@@ -21,30 +21,7 @@ from winnow.values.errors import ContextError
 
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Masked:
-    import torch
-    import transformers
-
-    directory = tmp_path_factory.mktemp("bert")
-    size = write_tokenizer(directory, start=True, chat=False)
-    settings = json.loads((directory / "tokenizer_config.json").read_text())
-    settings |= {"mask_token": "<user>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<reply>"}
-    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
-    config = transformers.BertConfig(
-        vocab_size=size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=32,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        model = transformers.BertForMaskedLM(config)
-        for value in model.parameters():
-            if value.ndim > 1:
-                torch.nn.init.normal_(value, std=0.3)
-    model.save_pretrained(directory)
-    return load_masked(str(directory))
+    return load_masked(write_masked(tmp_path_factory.mktemp("bert"), start=True, positions=32, spread=0.3))
 
 
 @pytest.mark.parametrize("law", MASKED_LAWS)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import write_tokenizer
 from tests.support.command import Command
+from tests.support.masked import write_masked
 
 EVALUATOR = "verifier regex=b"
 FEW: dict[str, tuple[object, ...]] = {
@@ -31,27 +31,7 @@ def winnow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 
 @pytest.fixture(scope="session")
 def tiny_masked(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A random BERT of a few thousand parameters."""
-    import torch
-    import transformers
-
-    directory = tmp_path_factory.mktemp("tiny-bert")
-    size = write_tokenizer(directory, start=False, chat=False)
-    settings = json.loads((directory / "tokenizer_config.json").read_text())
-    settings |= {"mask_token": "<user>", "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<reply>"}
-    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
-    config = transformers.BertConfig(
-        vocab_size=size,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=48,
-        max_position_embeddings=64,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        transformers.BertForMaskedLM(config).save_pretrained(directory)
-    return str(directory)
+    return write_masked(tmp_path_factory.mktemp("tiny-bert"))
 
 
 def words(name: str, model: str, masked: str, *more: object) -> tuple[object, ...]:
@@ -87,6 +67,55 @@ def test_a_file_of_prompts_gives_a_line_each(winnow: Command, tiny_model: Callab
     (tmp_path / "prompts.txt").write_text("ab\ncd\n")
     said = winnow("search", "beam", "--model", tiny_model("llama"), "--depth", 3, "--json", "--prompts", "prompts.txt")
     assert [json.loads(line)["prompt"] for line in said.out.splitlines()] == ["ab", "cd"]
+
+
+def test_limits_are_those_of_the_whole_command(winnow: Command, tiny_model: Callable[..., str], tmp_path: Path) -> None:
+    """Two searches of three requests each: with four allowed the second stops after one."""
+    (tmp_path / "prompts.txt").write_text("ab\ncd\nab\n")
+    asked = ("search", "smc", "--model", tiny_model("llama"), "--depth", 3, "--particles", 40, "--json")
+    said = winnow(*asked, "--prompts", "prompts.txt", "--max-requests", 4)
+    assert said.code == 3
+    first, second = (json.loads(line) for line in said.out.splitlines())
+    assert first["stop"] is None
+    assert "--max-requests 4 (asked 4)" in second["stop"]
+    assert max(row["num_tokens"] for row in second["individuals"]) == 1
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_search_is_one_entry_of_a_store_and_is_not_computed_again(
+    name: str, winnow: Command, tiny_model: Callable[..., str], tiny_masked: str
+) -> None:
+    asked = words(name, tiny_model("llama"), tiny_masked, "--store", "kept.db", "--json", "ab cd")
+    first = winnow(*asked)
+    assert first.code == 0, first.err
+    assert entries("kept.db") == 1
+    again = winnow(*asked, "--max-requests", 0)  # nothing may be asked, and nothing is
+    assert again.code == 0, again.err
+    assert again.out == first.out
+    assert "what the store holds" in again.err
+    assert winnow("store", "verify", "--store", "kept.db").code == 0
+    other = winnow(*asked, "--seed", 1)
+    assert other.code == 0
+    assert entries("kept.db") == 2
+
+
+def test_a_search_that_was_stopped_leaves_no_entry_and_is_computed_anew(
+    winnow: Command, tiny_model: Callable[..., str]
+) -> None:
+    asked = words("smc", tiny_model("llama"), "", "--particles", 30, "--store", "kept.db", "--json", "ab cd")
+    assert winnow(*asked, "--max-requests", 2).code == 3
+    assert entries("kept.db") == 0
+    whole = winnow(*asked)
+    assert whole.code == 0
+    assert json.loads(whole.out)["stop"] is None
+    assert entries("kept.db") == 1
+
+
+def entries(file: str) -> int:
+    import sqlite3
+
+    with sqlite3.connect(file) as connection:
+        return int(connection.execute("select count(*) from replies").fetchone()[0])
 
 
 @pytest.mark.parametrize("name", ["beam", "smc", "mcts", "evolve"])
@@ -174,7 +203,11 @@ def bad_input(model: str, masked: str) -> dict[str, tuple[tuple[object, ...], st
         "a grammar that is none": (words("beam", model, masked, "--regex", "(", "ab"), "unclosed group"),
         "a grammar nothing meets": (words("beam", model, masked, "--regex", "zzz", "ab"), "no text of this model"),
         "no evaluator": (("search", "best-of-n", "--model", model, "ab"), "there is none"),
-        "a twist of nothing": (words("smc", model, masked, "--twist", "ab"), "twisting asks an evaluator"),
+        "a twist of nothing": (words("smc", model, masked, "--twist", "ab"), "twist: asks an evaluator"),
+        "a potential of nothing": (words("smc", model, masked, "--potential", "steps", "ab"), "asks an evaluator"),
+        "no such potential": (words("smc", model, masked, "--potential", "step", "ab"), "did you mean 'steps'?"),
+        "a grammar for edits": (words("evolve", model, masked, "--regex", "a", "ab"), "edits whole texts"),
+        "a value of nothing": (words("mcts", model, masked, "--value", "evaluator", "ab"), "there is no evaluator"),
         "no mask token": (words("evolve", model, model, "ab"), "has no mask token"),
         "a causal model that is masked": (words("beam", masked, masked, "ab"), "is a masked model"),
         "no such fitness": (words("evolve", model, masked, "--fitness", "psuedo", "ab"), "did you mean 'pseudo'?"),
