@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.stores import with_run
-from winnow.evaluators.item_by_item import ItemByItem
 from winnow.evaluators.likelihood import Likelihood
 from winnow.evaluators.person import Person
 from winnow.evaluators.spec import BUILT_IN, build
@@ -41,7 +40,6 @@ EVALUATORS: dict[str, tuple[Callable[[], Backend], tuple[Item, ...]]] = {
     "verifier function": (lambda: build("verifier operator:eq"), ITEMS),
     "likelihood": (lambda: build("likelihood", model=MODEL), ITEMS),
     "person": (lambda: Person(io.StringIO("3\n" * 1000), io.StringIO()), ITEMS),
-    "likelihood item by item": (lambda: ItemByItem(build("likelihood", model=MODEL)), ITEMS),
 }
 
 

@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 
 from winnow.evaluators import verifier
-from winnow.evaluators.item_by_item import ItemByItem
 from winnow.evaluators.likelihood import Likelihood
 from winnow.evaluators.person import Person, visible
 from winnow.evaluators.spec import build, parse
 from winnow.models.tabular import Tabular
 from winnow.ports.program import ask, run
-from winnow.ports.requests import Backend, Choose, Cost, Evaluate, Item, Scores
+from winnow.ports.requests import Backend, Choose, Evaluate, Item, Scores
 from winnow.values.errors import CapabilityError, InputError, LimitReached
 
 
@@ -212,30 +211,6 @@ def test_model_text_is_shown_with_its_control_characters_written_out() -> None:
     assert "\\x1b[2Ja\\r\\u202eb" in text
     assert "\n         | 1 of 1" in text
     assert visible("tab\tend\n") == "tab\\tend\n"
-
-
-# ---- one item a request
-
-
-def test_item_by_item_joins_what_it_took_apart() -> None:
-    asked: list[int] = []
-
-    class Counting:
-        identity = "counting"
-        answers = frozenset({Evaluate, Choose})
-
-        def answer(self, requests: Any) -> Any:
-            for index, request in reversed(list(enumerate(requests))):
-                asked.append(len(request.items))
-                value = float(request.items[0].answer)
-                yield index, Scores(score=np.array([value]), parts=({"n": value},), cost=Cost(1, 2, 3))
-
-    requests = [Evaluate(items=tuple(Item("q", str(x)) for x in values)) for values in ([0.1, 0.2], [], [0.3])]
-    replies = dict(ItemByItem(Counting()).answer(requests))
-    assert [replies[i].score.tolist() for i in range(3)] == [[0.1, 0.2], [], [0.3]]
-    assert replies[0].parts == ({"n": 0.1}, {"n": 0.2})
-    assert replies[0].cost == Cost(2, 4, 6)
-    assert asked == [1, 1, 1]
 
 
 # ---- specs

@@ -26,7 +26,8 @@ class Person:
 
     ``Evaluate`` takes ``y``, ``n`` or 0 to 4 an item, which become 0 to 1 in quarters, and ``s`` to skip: a skipped item
     scores 0, so that nothing is accepted unseen, and its part ``skipped`` is 1. ``Choose`` takes an option's number, or a
-    skip. One request is answered whole or not at all; ask one item a request (item_by_item.py) and a quit loses nothing.
+    skip. One request is answered whole or not at all; a run asks one item a request (``rows_together``), so a quit loses
+    nothing.
 
     Parameters
     ----------
