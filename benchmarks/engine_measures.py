@@ -1,0 +1,159 @@
+"""What the engine's benchmark measures besides ratios: rooflines, tokens fed, peak memory, growth, and bfloat16's error."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import winnow
+from benchmarks.engine_models import Subject, directory
+from benchmarks.engine_rows import DEPTH, LENGTH, POSITIONS, PROMPT, WORDS, Counting, Row, look
+
+PREFILL = (16, 256)  # rows and tokens of the batch whose encoding is the roofline
+
+
+def seconds(work: Callable[..., Any], *arguments: Any) -> float:
+    """Process CPU time."""
+    began = time.process_time()
+    work(*arguments)
+    return time.process_time() - began
+
+
+def prefill(model: Any) -> Callable[[], Any]:
+    """One large batch through the same network, every logit taken: the honest ceiling of a local model."""
+    network = model._network.model
+    tokens = torch.arange(PREFILL[0] * PREFILL[1]).view(PREFILL) % model.codec.vocabulary_size
+
+    def work() -> None:
+        with torch.inference_mode():
+            network(tokens, use_cache=False)
+
+    return work
+
+
+def count(row: Row, model: Any, rep: int) -> tuple[int, int]:
+    """Tokens fed, padding included, and tree nodes needed, in one run of a row."""
+    fed = 0
+
+    def add(module: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal fed
+        fed += inputs[0].numel()
+
+    counting = Counting(model)
+    hook = model._network.model.get_input_embeddings().register_forward_hook(add)
+    try:
+        row.work(counting, rep)
+    finally:
+        hook.remove()
+    return fed, counting.needed
+
+
+def per_token(model: Any) -> int:
+    """Bytes of one token's keys and values."""
+    config = model._network.model.config
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(config.num_hidden_layers * 2 * config.num_key_value_heads * width * 4)
+
+
+def peak_mb(row: str, model: str, place: Path) -> float:
+    """How much a row adds to the memory of a fresh process that has the packed model loaded, at most, in MB."""
+    command = [sys.executable, "-m", "benchmarks.engine", "--memory-of", row, "--models", model, "--place", str(place)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(done.stdout.splitlines()[-1])["peak_mb"])
+
+
+def memory_of(row: Row, model: Any) -> float:
+    """The same, in this process."""
+    winnow.complete(model, "a", num=8, max_tokens=4)
+    winnow.logprob(model, ["a b"], [" a b"])
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    row.work(model, 3)
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    found = re.search(rf"{name}:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any]]:
+    """How cost grows with tokens along each axis: the slope of log seconds on log tokens, 1 being proportional."""
+    model = subject.packed
+
+    def beam(rep: int, width: int = 16, depth: int = 32) -> Any:
+        return winnow.search(model, subject.text(PROMPT, rep), "beam", width=width, depth=depth, ending="first")
+
+    def positions(rep: int, num: int) -> Any:
+        return look(model, subject.tokens(subject.text(num, rep))[:num], 8, DEPTH)
+
+    def population(rep: int, num: int) -> Any:
+        return winnow.complete(model, subject.text(PROMPT, rep), num=num, max_tokens=LENGTH, seed=rep)
+
+    axes: dict[str, tuple[Sequence[int], Callable[[int, int], Any], Callable[[int], int]]] = {
+        "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n), lambda n: PROMPT + n * 31),
+        "depth": ((32, 64, 128), lambda rep, n: beam(rep, depth=n), lambda n: PROMPT + 16 * (n - 1)),
+        "positions": ((POSITIONS // 2, POSITIONS, 2 * POSITIONS), positions, lambda n: n + 8 * n * (DEPTH - 1)),
+        "population": ((64, 128, 256), population, lambda n: PROMPT + n * (LENGTH - 1)),
+    }
+    result = []
+    for axis, (sizes, work, tokens) in axes.items():
+        times = {size: [seconds(work, 0, size)] for size in sizes}
+        for rep in range(1, repeats + 1):
+            for size in sizes:
+                times[size].append(seconds(work, rep, size))
+        medians = [float(np.median(times[size][1:] or times[size])) for size in sizes]
+        slope = float(np.polyfit(np.log([tokens(size) for size in sizes]), np.log(medians), 1)[0])
+        result.append(
+            {
+                "row": f"cost against {axis} {'/'.join(map(str, sizes))}",
+                "model": subject.name,
+                "seconds": [round(value, 4) for value in medians],
+                "slope": round(slope, 3),
+                "goal": "slope <= 1.10",
+                "met": slope <= 1.10,
+            }
+        )
+        if quick:
+            break
+    return result
+
+
+def bfloat16(place: Path) -> list[dict[str, Any]]:
+    """What bfloat16 weights do to the trained model: its log-probabilities, its greedy completions, its time."""
+    full, half = winnow.load(directory("bundled", place)), winnow.load(directory("bundled", place), dtype="bfloat16")
+    prompts = [text.strip() for text in winnow.complete(full, "", num=100, max_tokens=60, seed=5).text]
+    prompts = [prompt for prompt in prompts if prompt]
+    scores = [winnow.logprob(model, prompts, [" yes", " no", *WORDS]) for model in (full, half)]
+    error = np.abs(np.concatenate(scores[0].logprob) - np.concatenate(scores[1].logprob))
+    error = error[np.isfinite(error)]
+    choice = [[int(np.argmax(row[:2])) for row in score.logprob] for score in scores]
+    greedy = [winnow.complete(model, prompts, max_tokens=24, temperature=0) for model in (full, half)]
+
+    def write(model: Any, rep: int) -> Any:
+        return winnow.complete(model, prompts[rep], num=64, max_tokens=64, seed=rep)
+
+    times = [[seconds(write, model, rep) for model in (full, half)] for rep in range(3)]
+    ratio = float(np.median([one / other for one, other in times]))
+    return [
+        {
+            "row": "bfloat16 weights, trained model",
+            "model": "bundled",
+            "mean_error": round(float(error.mean()), 4),
+            "largest_error": round(float(error.max()), 4),
+            "same_yes_or_no": float(np.mean([one == other for one, other in zip(*choice)])),
+            "same_greedy_completions": float(np.mean([a == b for a, b in zip(greedy[0].text, greedy[1].text)])),
+            "ratio": round(ratio, 2),
+            "met": None,
+        }
+    ]
