@@ -12,7 +12,7 @@ from winnow.cli.options import warnings_in_a_line
 
 if TYPE_CHECKING:
     from winnow.lookahead.articles import Figures
-    from winnow.lookahead.clusters import Estimate
+    from winnow.lookahead.clusters import Interval
     from winnow.lookahead.situations import Situation
 
 BUILT_IN = ("english", "world")
@@ -111,7 +111,7 @@ def as_object(one: Figures) -> dict[str, Any]:
 def table(found: list[Figures]) -> str:
     """The figures side by side, a column a group."""
 
-    def shown(one: Estimate | None, sign: str = "") -> str:
+    def shown(one: Interval | None, sign: str = "") -> str:
         return "-" if one is None else f"{one.value:{sign}.2f} ({one.low:{sign}.2f} to {one.high:{sign}.2f})"
 
     rows: list[tuple[str, list[str]]] = [

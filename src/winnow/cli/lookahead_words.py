@@ -11,7 +11,7 @@ import click
 from winnow.cli.options import warnings_in_a_line
 
 if TYPE_CHECKING:
-    from winnow.lookahead.clusters import Estimate
+    from winnow.lookahead.clusters import Interval
     from winnow.lookahead.segmentation import Report, Way
     from winnow.lookahead.unspaced import Line
 
@@ -144,7 +144,7 @@ def as_object(report: Report) -> dict[str, Any]:
 def table(report: Report) -> str:
     """A row a way."""
 
-    def shown(one: Estimate | None, sign: str = "") -> str:
+    def shown(one: Interval | None, sign: str = "") -> str:
         return "-" if one is None else f"{one.value:{sign}.3f} ({one.low:{sign}.3f} to {one.high:{sign}.3f})"
 
     def row(way: Way) -> tuple[str, ...]:

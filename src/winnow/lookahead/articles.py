@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
-from winnow.lookahead.clusters import Estimate, bootstrap
+from winnow.lookahead.clusters import Interval, bootstrap
 from winnow.lookahead.continuations import Written, written
 from winnow.lookahead.situations import Situation
 from winnow.ports.program import Note, Program
@@ -55,16 +55,16 @@ class Figures:
     group: str
     num: int  # situations
     num_clusters: int
-    index: Estimate | None
-    planning: Estimate | None
-    grammar: Estimate
-    right: Estimate  # share of situations whose most probable opening is the implied ending's
+    index: Interval | None
+    planning: Interval | None
+    grammar: Interval
+    right: Interval  # share of situations whose most probable opening is the implied ending's
     constant: float  # the same for the best opening that does not look at the context
-    agreeing: Estimate  # P(ending agrees with opening) in free writing
-    given_ending: Estimate  # P(the implied ending's own opening, given that ending)
-    after_own: Estimate  # P(implied class of ending | its own opening)
-    after_other: Estimate  # P(implied class of ending | another opening)
-    after_unseen: Estimate | None  # P(implied class of ending | an opening never seen in this context)
+    agreeing: Interval  # P(ending agrees with opening) in free writing
+    given_ending: Interval  # P(the implied ending's own opening, given that ending)
+    after_own: Interval  # P(implied class of ending | its own opening)
+    after_other: Interval  # P(implied class of ending | another opening)
+    after_unseen: Interval | None  # P(implied class of ending | an opening never seen in this context)
     mass: float
     coverage: float
     reliability: float | None  # correlation of the neutral openings' implied shares, where there are several
@@ -169,7 +169,7 @@ def account(readings: Sequence[Reading], *, group: str = "all", key: Key, draws:
 
     cluster = [one.situation.cluster or index for index, one in enumerate(readings)]
     value, replicates = bootstrap(statistic, cluster, key=key, draws=draws)
-    estimates = [Estimate.of(*pair) for pair in zip(value, replicates.T, strict=True)]
+    estimates = [Interval.of(*pair) for pair in zip(value, replicates.T, strict=True)]
     known = len(set(cluster)) > 1 and estimates[2].low > NOTHING and np.isfinite(value[1])
     index, planning, _, grammar, right, agreeing, given, own, other, unseen = estimates
     return Figures(

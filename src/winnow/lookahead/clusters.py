@@ -11,7 +11,7 @@ from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
 
 
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A figure with its 95 % percentile interval."""
 
     value: float
@@ -19,15 +19,15 @@ class Estimate(NamedTuple):
     high: float
 
     @classmethod
-    def of(cls, value: float, draws: FloatArray) -> Estimate:
+    def of(cls, value: float, draws: FloatArray) -> Interval:
         """From the figure itself and its bootstrap replicates ``[B]``; replicates that are not numbers are left out."""
         known = draws[np.isfinite(draws)]
         low, high = np.quantile(known, [0.025, 0.975]) if known.size else (np.nan, np.nan)
         return cls(float(value), float(low), float(high))
 
-    def within(self, low: float, high: float) -> Estimate:
+    def within(self, low: float, high: float) -> Interval:
         """The same, with what lies outside ``[low, high]`` moved to its border."""
-        return Estimate(*(float(np.clip(x, low, high)) for x in self))
+        return Interval(*(float(np.clip(x, low, high)) for x in self))
 
 
 def bootstrap(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from winnow.lookahead.clusters import Estimate, bootstrap
+from winnow.lookahead.clusters import Interval, bootstrap
 from winnow.lookahead.unspaced import Alphabet, Line, hits, longest_match, most_probable_words, rates
 from winnow.lookahead.words import Segmented, forward, segment, spelled
 from winnow.ports.program import Program
@@ -27,11 +27,11 @@ class Way(NamedTuple):
     """How one way does on all lines; every interval is over lines."""
 
     name: str
-    precision: Estimate  # of spaces, over all lines together
-    recall: Estimate
-    f1: Estimate
-    whole: Estimate  # share of lines without a mistake
-    gain: Estimate | None  # F1 less that of greedy, on the same lines
+    precision: Interval  # of spaces, over all lines together
+    recall: Interval
+    f1: Interval
+    whole: Interval  # share of lines without a mistake
+    gain: Interval | None  # F1 less that of greedy, on the same lines
 
 
 class Report(NamedTuple):
@@ -61,7 +61,7 @@ class Report(NamedTuple):
         )
 
 
-def _said(one: Estimate, sign: str = "") -> str:
+def _said(one: Interval, sign: str = "") -> str:
     return f"{one.value:{sign}.3f} ({one.low:{sign}.3f} to {one.high:{sign}.3f})"
 
 
@@ -120,8 +120,9 @@ def _ways(counts: Mapping[str, FloatArray], *, key: Key, draws: int) -> list[Way
         return np.column_stack([three, total[:, 3] / weight.sum(), gain]).ravel()
 
     value, replicates = bootstrap(statistic, range(len(every)), key=key, draws=draws)
-    estimates = [Estimate.of(*pair) for pair in zip(value, replicates.T, strict=True)]
+    estimates = [Interval.of(*pair) for pair in zip(value, replicates.T, strict=True)]
+    five = [estimates[start : start + 5] for start in range(0, len(estimates), 5)]
     return [
-        Way(name, *estimates[5 * i : 5 * i + 4], None if i == greedy else estimates[5 * i + 4])
-        for i, name in enumerate(counts)
+        Way(name, precision, recall, f1, whole, None if name == GREEDY else gain)
+        for name, (precision, recall, f1, whole, gain) in zip(counts, five, strict=True)
     ]

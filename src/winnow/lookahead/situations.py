@@ -193,8 +193,7 @@ def world_rhymes(rows: Sequence[Mapping[str, Any]]) -> list[Situation]:
 
 def shared(rows: Sequence[Sequence[Any]]) -> int:
     """How long a beginning all rows have in common."""
-    first, last = min(rows), max(rows)  # in order of the alphabet these two differ soonest
-    return next((place for place, (a, b) in enumerate(zip(first, last)) if a != b), len(first))
+    return next((place for place, column in enumerate(zip(*rows)) if len(set(column)) > 1), min(map(len, rows)))
 
 
 def _before(num: int, couplets: Sequence[str]) -> list[list[str]]:

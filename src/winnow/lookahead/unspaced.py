@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -145,8 +145,8 @@ def longest_match(characters: str, lexicon: Iterable[str]) -> BoolArray:
     return spaced
 
 
-def _known(word: str, known: Iterable[str]) -> bool:
-    return word in known or (word[:1].lower() + word[1:]) in known  # type: ignore[operator]
+def _known(word: str, known: Container[str]) -> bool:
+    return word in known or (word[:1].lower() + word[1:]) in known
 
 
 def most_probable_words(characters: str, counts: Mapping[str, int]) -> BoolArray:

@@ -63,7 +63,7 @@ class _Live(NamedTuple):
     spaced: BoolArray  # [H, longest]
 
     def take(self, which: IntArray | BoolArray) -> _Live:
-        return _Live(*(column[which] for column in self))
+        return _Live(self.line[which], self.node[which], self.score[which], self.spaced[which])
 
 
 def segment(
