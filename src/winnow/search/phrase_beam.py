@@ -7,7 +7,7 @@ that have candidates, so that those on their way to a phrase are not pruned by t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -18,6 +18,17 @@ from winnow.search.hypotheses import Hypotheses, check_beam, closed, found, told
 from winnow.values.errors import InputError
 from winnow.values.logspace import IntArray
 from winnow.values.tree import Tree
+
+Candidate: TypeAlias = tuple[int, int]  # position among the live, token
+
+
+class Room(NamedTuple):
+    """What a step may keep."""
+
+    phrases: Sequence[Sequence[int]]
+    width: int
+    ends: frozenset[int]
+    left: int  # tokens that may follow
 
 
 class Progress(NamedTuple):
@@ -84,44 +95,27 @@ def phrase_beam(
         When the phrases do not fit into ``depth``, or none that holds them all has a probability above zero.
     """
     check_beam(width, depth, ending)
-    if not phrases or not all(phrases):
-        raise ValueError("give at least one phrase, none of them empty")
-    if sum(map(len, phrases)) > depth:
-        raise InputError(
-            f"the phrases have {sum(map(len, phrases))} tokens, depth is {depth}", where="phrases", remedy="raise depth"
-        )
+    _check(phrases, depth)
     own = np.unique(np.concatenate([np.asarray(phrase, np.int64) for phrase in phrases]))
     ends = np.asarray(end_tokens, np.int64)
     live, done = Hypotheses.of(np.array([node]), np.zeros(1), 0), Hypotheses.none()
-    texts: dict[int, tuple[int, ...]] = {node: ()}
+    texts: dict[int, tuple[int, ...]] = {node: ()}  # of the live ones
     for step in range(depth):
-        replies = yield (
-            NextToken(tree=tree, nodes=live.nodes, top=width * (1 + ends.size)),
-            NextToken(tree=tree, nodes=live.nodes, tokens=own),
-        )
-        assert replies is not None
-        candidates: dict[tuple[int, int], float] = {}
-        for reply in replies:
-            for row in range(live.nodes.size):
-                for token, logprob in zip(reply.token[row].tolist(), reply.logprob[row].tolist(), strict=True):
-                    if np.isfinite(logprob):
-                        candidates[row, token] = logprob
-        kept, ended = _allocate(candidates, live, texts, phrases, width, set(ends.tolist()), depth - step - 1)
+        candidates = yield from _candidates(tree, live.nodes, own, top=width * (1 + ends.size))
+        room = Room(phrases, width, frozenset(ends.tolist()), left=depth - step - 1)
+        kept, ended = _allocate(candidates, live, texts, room)
         chosen = [*ended, *kept]
-        if chosen:
-            rows = np.array([row for row, _ in chosen])
-            tokens: IntArray = np.array([token for _, token in chosen], np.int64)
-            gain = np.array([candidates[one] for one in chosen])
-            tree, born = tree.append(live.nodes[rows], tokens, gain)
-            texts = {
-                int(child): (*texts[int(live.nodes[row])], token)
-                for child, (row, token) in zip(born, chosen, strict=True)
-            }
-            grown = Hypotheses.of(born, live.logprob[rows] + gain, step + 1)
-            done = done.plus(grown.take(slice(len(ended)))).best(width, length_exponent)
-            live = grown.take(slice(len(ended), None))
-        else:
-            live = Hypotheses.none()
+        rows, tokens = np.array(chosen, np.int64).reshape(-1, 2).T
+        gain = np.array([candidates[one] for one in chosen], np.float64)
+        tree, born = tree.append(live.nodes[rows], tokens, gain)
+        before = live.nodes[rows].tolist()
+        texts = {
+            child: (*texts[parent], token)
+            for child, parent, token in zip(born.tolist(), before, tokens.tolist(), strict=True)
+        }
+        grown = Hypotheses.of(born, live.logprob[rows] + gain, step + 1)
+        done = done.plus(grown.take(slice(len(ended)))).best(width, length_exponent)
+        live = grown.take(slice(len(ended), None))
         whole = live.take([not progress(texts[int(one)], phrases).missing for one in live.nodes])
         so_far = found(tree, done.plus(whole).best(width, length_exponent), done, length_exponent)
         yield told("phrase_beam", step, so_far)
@@ -136,29 +130,44 @@ def phrase_beam(
     return so_far
 
 
+def _check(phrases: Sequence[Sequence[int]], depth: int) -> None:
+    if not phrases or not all(phrases):
+        raise ValueError("give at least one phrase, none of them empty")
+    size = sum(map(len, phrases))
+    if size > depth:
+        raise InputError(f"the phrases have {size} tokens, depth is {depth}", where="phrases", remedy="raise depth")
+
+
+def _candidates(tree: Tree, nodes: IntArray, own: IntArray, *, top: int) -> Program[dict[Candidate, float]]:
+    """The most probable tokens after each node, and the phrases' own: (row, token) to log-probability."""
+    replies = yield NextToken(tree=tree, nodes=nodes, top=top), NextToken(tree=tree, nodes=nodes, tokens=own)
+    assert replies is not None
+    return {
+        (row, token): logprob
+        for reply in replies
+        for row in range(nodes.size)
+        for token, logprob in zip(reply.token[row].tolist(), reply.logprob[row].tolist(), strict=True)
+        if np.isfinite(logprob)
+    }
+
+
 def _allocate(
-    candidates: dict[tuple[int, int], float],
-    live: Hypotheses,
-    texts: dict[int, tuple[int, ...]],
-    phrases: Sequence[Sequence[int]],
-    width: int,
-    ends: set[int],
-    left: int,
-) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Candidates ``(row, token)`` that live on, and those that end; ``left`` tokens may follow them."""
+    candidates: dict[Candidate, float], live: Hypotheses, texts: dict[int, tuple[int, ...]], room: Room
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Candidates that live on, and those that end."""
     ranked = sorted(candidates, key=lambda one: (-(live.logprob[one[0]] + candidates[one]), one))
-    banks: dict[int, list[tuple[int, int]]] = {}
-    ended: list[tuple[int, int]] = []
+    banks: dict[int, list[Candidate]] = {}
+    ended: list[Candidate] = []
     for row, token in ranked:
-        state = progress((*texts[int(live.nodes[row])], token), phrases)
-        if token in ends:
-            if not state.missing and len(ended) < width:
+        state = progress((*texts[int(live.nodes[row])], token), room.phrases)
+        if token in room.ends:
+            if not state.missing and len(ended) < room.width:
                 ended.append((row, token))
-        elif state.needed(phrases) <= left:
-            banks.setdefault(state.written(phrases), []).append((row, token))
-    share = width // max(1, len(banks))
+        elif state.needed(room.phrases) <= room.left:
+            banks.setdefault(state.written(room.phrases), []).append((row, token))
+    share = room.width // max(1, len(banks))
     kept = [one for bank in banks.values() for one in bank[:share]]
     rest = [one for one in ranked if any(one in bank[share:] for bank in banks.values())]
-    kept += rest[: width - len(kept)]
+    kept += rest[: room.width - len(kept)]
     place = {one: at for at, one in enumerate(ranked)}
     return sorted(kept, key=place.__getitem__), ended

@@ -83,39 +83,103 @@ def smc(
     """
     _check(num_particles, depth, target.power, temperature, scheme, trigger)
     uniform = uniforms(key, "propose", np.arange(num_particles), depth)
-    nodes = np.full(num_particles, node)
-    alive = np.ones(num_particles, bool)
-    logprob, log_weight = np.zeros(num_particles), np.zeros(num_particles)
-    log_gamma, psi = np.zeros(num_particles), np.zeros(num_particles)
-    log_evidence = 0.0
+    ends = np.asarray(end_tokens, np.int64)
+    cloud = Cloud.at(node, num_particles)
     for step in range(depth):
-        live = np.flatnonzero(alive)
-        token, log_p, log_q = yield from _propose(tree, nodes[live], uniform[live, step], temperature)
-        tree, nodes[live] = tree.append(nodes[live], token, log_p)
+        live = np.flatnonzero(cloud.alive)
+        token, log_p, log_q = yield from _propose(tree, cloud.nodes[live], uniform[live, step], temperature)
+        tree, born = tree.append(cloud.nodes[live], token, log_p)
         possible = np.asarray(np.isfinite(log_p))
-        logprob[live] += log_p
-        ended = np.isin(token, np.asarray(end_tokens, np.int64)) | np.full(token.size, step == depth - 1)
-        factor, twist = yield from _weigh(target, tree, nodes[live], possible, ended)
-        log_gamma[live] += np.where(possible, target.power * np.where(possible, log_p, 0.0), -np.inf) + factor
-        with np.errstate(invalid="ignore"):
-            gain = np.where(possible, target.power * log_p - log_q, -np.inf)
-        log_weight[live] += gain + factor + twist - psi[live]
-        psi[live] = twist
-        alive[live] = ~ended & np.isfinite(log_weight[live])
-        any_left = bool(np.isfinite(log_weight).any())
-        size = ess(log_weight) if any_left else 0.0
-        resampling = any_left and bool(alive.any()) and size < trigger * num_particles
-        so_far = _found(tree, nodes, alive, logprob, log_gamma, log_weight, log_evidence, end_tokens)
+        ended = np.isin(token, ends) | np.full(token.size, step == depth - 1)
+        factor, twist = yield from _weigh(target, tree, born, possible, ended)
+        gain = _powered(log_p, target.power, possible)
+        cloud = cloud.moved(
+            live, born, log_p, gain + factor, gain - np.where(possible, log_q, 0.0) + factor, twist, ended
+        )
+        any_left = bool(np.isfinite(cloud.log_weight).any())
+        size = ess(cloud.log_weight) if any_left else 0.0
+        resampling = any_left and bool(cloud.alive.any()) and size < trigger * num_particles
+        so_far = cloud.found(tree, ends)
         yield _note(step, so_far, size, resampled=resampling)
-        if not alive.any():
+        if not cloud.alive.any():
             break
         if resampling:
-            log_evidence += log_mean_exp(log_weight)
-            chosen = resample(log_weight, uniforms(key, "resample", [step], num_particles)[0], scheme)
-            nodes, alive, logprob = nodes[chosen], alive[chosen], logprob[chosen]
-            log_gamma, psi = log_gamma[chosen], psi[chosen]
-            log_weight = np.zeros(num_particles)
+            cloud = cloud.resampled(uniforms(key, "resample", [step], num_particles)[0], scheme)
     return so_far
+
+
+def _powered(log_p: FloatArray, power: float, possible: np.ndarray) -> FloatArray:
+    return np.where(possible, power * np.where(possible, log_p, 0.0), -np.inf)
+
+
+def _put(column: np.ndarray, place: IntArray, values: np.ndarray) -> np.ndarray:
+    column = column.copy()
+    column[place] = values
+    return column
+
+
+class Cloud(NamedTuple):
+    """The particles, each ``[N]``, and what resampling has put aside."""
+
+    nodes: IntArray
+    alive: np.ndarray
+    logprob: FloatArray
+    log_weight: FloatArray
+    log_gamma: FloatArray  # the target, without the twist
+    psi: FloatArray  # log of the twist that is in the weight
+    log_evidence: float
+
+    @classmethod
+    def at(cls, node: int, num: int) -> Cloud:
+        zero = np.zeros(num)
+        return cls(np.full(num, node), np.ones(num, bool), zero, zero, zero, zero, 0.0)
+
+    def moved(
+        self,
+        live: IntArray,
+        born: IntArray,
+        log_p: FloatArray,
+        gamma: FloatArray,
+        weight: FloatArray,
+        twist: FloatArray,
+        ended: np.ndarray,
+    ) -> Cloud:
+        """The particles ``live`` a token further, by what target and weight gain."""
+        log_weight = self.log_weight.copy()
+        log_weight[live] += weight + twist - self.psi[live]
+        return self._replace(
+            nodes=_put(self.nodes, live, born),
+            alive=_put(self.alive, live, ~ended & np.isfinite(log_weight[live])),
+            logprob=_put(self.logprob, live, self.logprob[live] + log_p),
+            log_weight=log_weight,
+            log_gamma=_put(self.log_gamma, live, self.log_gamma[live] + gamma),
+            psi=_put(self.psi, live, twist),
+        )
+
+    def resampled(self, uniform: FloatArray, scheme: str) -> Cloud:
+        """As many particles, drawn by weight; the mean weight goes into the evidence."""
+        chosen = resample(self.log_weight, uniform, scheme)
+        return Cloud(
+            nodes=self.nodes[chosen],
+            alive=self.alive[chosen],
+            logprob=self.logprob[chosen],
+            log_weight=np.zeros(chosen.size),
+            log_gamma=self.log_gamma[chosen],
+            psi=self.psi[chosen],
+            log_evidence=self.log_evidence + log_mean_exp(self.log_weight),
+        )
+
+    def found(self, tree: Tree, ends: IntArray) -> Found:
+        """The result, were it to stop here."""
+        return Found(
+            tree=tree,
+            nodes=self.nodes,
+            logprob=self.logprob,
+            finished=np.isin(tree.token[self.nodes], ends),
+            population=Population(individuals=tuple(self.nodes.tolist()), log_weight=self.log_weight),
+            log_evidence=self.log_evidence + log_mean_exp(self.log_weight),
+            rank=self.log_gamma,
+        )
 
 
 def _propose(
@@ -163,27 +227,6 @@ def _check(num_particles: int, depth: int, power: float, temperature: float, sch
         )
     if scheme not in RESAMPLERS:
         raise ValueError(f"no resampling scheme {scheme!r}; known: {', '.join(RESAMPLERS)}")
-
-
-def _found(
-    tree: Tree,
-    nodes: IntArray,
-    alive: np.ndarray,
-    logprob: FloatArray,
-    log_gamma: FloatArray,
-    log_weight: FloatArray,
-    log_evidence: float,
-    end_tokens: Sequence[int],
-) -> Found:
-    return Found(
-        tree=tree,
-        nodes=nodes.copy(),
-        logprob=logprob.copy(),
-        finished=np.isin(tree.token[nodes], np.asarray(end_tokens, np.int64)),
-        population=Population(individuals=tuple(nodes.tolist()), log_weight=log_weight.copy()),
-        log_evidence=log_evidence + log_mean_exp(log_weight),
-        rank=log_gamma.copy(),
-    )
 
 
 def _note(step: int, found: Found, size: float, *, resampled: bool) -> Note:
