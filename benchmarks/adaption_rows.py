@@ -98,7 +98,7 @@ def destinations(rule: str, runs: Sequence[Job]) -> Iterator[Row]:
     yield spread(f"{rule}: abstentions, measured minus predicted", gap)
 
 
-def audited(rule: str, runs: Sequence[Job], *, num_runs: int = 200) -> Iterator[Row]:
+def audited(rule: str, runs: Sequence[Job], *, num_runs: int) -> Iterator[Row]:
     """How often an audit would have stopped these loops: labels drawn again and again from the answers they gave."""
     for labels in (40, 60, 100, 200):
         found = [end for one in runs for end in ends_on(one["tables"], labels, num_runs=num_runs)]
@@ -119,15 +119,18 @@ def more_samples(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:
         shared = [n for n in rival["by_samples"] if all(n in table[index]["by_samples"] for table in tables)]
         whole = [table[index]["error"] for table in tables]
         half = max((n for n in shared if 2 * int(n) <= min(t[index]["samples"] for t in tables)), key=int, default="1")
+        gain = [error - table[index]["by_samples"][half] for error, table in zip(whole, tables)]
+        capped = any("at most" in table[index]["note"] for table in tables)
         yield spread(
             f"{rival['rival']}: error of all samples minus that of the first {half}",
-            [error - table[index]["by_samples"][half] for error, table in zip(whole, tables)],
+            gain,
+            holds=not capped or bool(np.mean(gain) > -0.01),
             by_samples={n: round(float(np.mean([t[index]["by_samples"][n] for t in tables])), 4) for n in shared},
         )
 
 
-def rows_of(jobs: Sequence[Job], *, power: bool = True) -> Iterator[Row]:
-    """Everything, in the order of the log."""
+def rows_of(jobs: Sequence[Job], *, num_audits: int = 100, power: bool = True) -> Iterator[Row]:
+    """Everything, in the order of the log; ``num_audits`` of each loop's answers, and the power curve if wanted."""
     runs = {rule: [job for job in jobs if job["rule"] == rule] for rule in RULES}
     tables = [job["rivals"] for job in runs["soft"]]
     for rule in RULES:
@@ -138,7 +141,7 @@ def rows_of(jobs: Sequence[Job], *, power: bool = True) -> Iterator[Row]:
     for job in jobs:
         yield from job["extra"]
     for rule in RULES:
-        yield from audited(rule, runs[rule])
+        yield from audited(rule, runs[rule], num_runs=num_audits)
     if power:
         yield from audit_rows()
 
