@@ -145,7 +145,14 @@ def rivals(rows: Sequence[Mapping[str, Any]], loop: Mapping[str, Any] | None) ->
         "field": "name",
         "type": "nominal",
         "sort": None,
-        "axis": {"title": None, "labelLimit": 220, "labelColor": INK, "labelFontSize": 12, "grid": False},
+        "axis": {
+            "title": None,
+            "labelLimit": 220,
+            "labelColor": INK,
+            "labelFontSize": 12,
+            "labelPadding": 12,
+            "grid": False,
+        },
     }
     x = {
         "type": "quantitative",

@@ -42,7 +42,7 @@ CONFIG: dict[str, Any] = {
         "gridOpacity": 1,
     },
     "axisX": {"grid": False, "domain": True, "domainColor": MUTED, "ticks": True, "tickColor": MUTED, "tickSize": 4},
-    "axisY": {"titleAnchor": "end", "titleAngle": 0, "titleAlign": "left", "titleY": -8, "titleX": -30},
+    "axisY": {"titleAnchor": "end", "titleAngle": 0, "titleAlign": "left", "titleY": -15, "titleX": -30},
     "text": {"color": MUTED, "fontSize": 11},
 }
 

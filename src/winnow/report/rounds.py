@@ -14,6 +14,7 @@ from winnow.report.drawing import (
     TERMS,
     THEORY,
     Plot,
+    Rows,
     bar_width,
     ceiling,
     colour,
@@ -25,6 +26,7 @@ from winnow.report.drawing import (
 )
 
 POINT = {"type": "point", "filled": True, "size": 46, "opacity": 1}
+SIGNED = {"format": "+.2f", "labelExpr": "datum.value === 0 ? '0' : datum.label"}
 
 
 def closed_form(rounds: Sequence[Mapping[str, Any]]) -> list[float] | None:
@@ -46,90 +48,61 @@ def error(run: RunData, runs: Sequence[RunData]) -> Plot | None:
     rounds = [row for row in run["rounds"] if row["error"] is not None]
     if not rounds:
         return None
-    top = ceiling([high for one in runs for high in _highs(one)])
-    x, axis = x_rounds(rounds[-1]["round"]), "share not right"
-    measured = [
-        {
-            "round": row["round"],
-            "error": row["error"],
-            "low": row["error_interval"][0],
-            "high": row["error_interval"][1],
-        }
-        for row in rounds
+    x, title = x_rounds(rounds[-1]["round"]), "share not right"
+    domain = [0, ceiling([high for one in runs for high in _highs(one)])]
+    at = {"x": x, "y": y("error", title, domain)}
+    ends = {"x": x, "y": y("low", title, domain), "y2": {"field": "high"}}
+    width = bar_width(runs, most=13)
+    measured, band = _measured(rounds), _one_step(rounds)
+    closed = zip(rounds, closed_form(rounds) or [], strict=False)
+    dots = {"type": "line", "color": MUTED, "strokeWidth": 1.3, "strokeDash": [1, 3], "strokeCap": "round"}
+    dashes = {"type": "line", "color": THEORY, "strokeWidth": 1.3, "strokeDash": [5, 3]}
+    bar = {"type": "rule", "strokeWidth": width, "color": THEORY, "opacity": 0.25}
+    middle = {"type": "tick", "orient": "horizontal", "size": width, "thickness": 1.5, "color": THEORY, "opacity": 1}
+    foretold = _ends("expected", "predicted one step ahead", ("2.5 %", "97.5 %"))
+    found = _ends("error", "measured error", ("95 % from", "to"))
+    return plot(
+        "Share of answers that are not right, by round, beside what theory predicted",
+        [
+            layer("band", band, bar, **ends, tooltip=foretold),
+            layer("expected", band, middle, x=x, y=y("expected", title, domain), tooltip=foretold),
+            layer("closed", [{"round": row["round"], "error": value} for row, value in closed], dots, **at),
+            layer("free", _free_running(rounds), dashes, **at),
+            layer("interval", measured, {"type": "rule", "color": INK, "strokeWidth": 1.2}, **ends),
+            layer("measured", measured, {**POINT, "color": INK}, **at, tooltip=found),
+        ],
+        height=260,
+    )
+
+
+def _measured(rounds: Rows) -> list[dict[str, Any]]:
+    bounds = [(row["round"], row["error"], *row["error_interval"]) for row in rounds]
+    return [{"round": number, "error": share, "low": low, "high": high} for number, share, low, high in bounds]
+
+
+def _one_step(rounds: Rows) -> list[dict[str, Any]]:
+    """What each round was predicted from the one before it."""
+    told = [(row["round"], row["predicted"]["one_step"]) for row in rounds if row["predicted"]]
+    return [
+        {"round": number, "expected": one["error"], "low": one["interval"][0], "high": one["interval"][1]}
+        for number, one in told
     ]
-    band = [
-        {
-            "round": row["round"],
-            "expected": row["predicted"]["one_step"]["error"],
-            "low": row["predicted"]["one_step"]["interval"][0],
-            "high": row["predicted"]["one_step"]["interval"][1],
-        }
-        for row in rounds
-        if row["predicted"]
-    ]
+
+
+def _free_running(rounds: Rows) -> list[dict[str, Any]]:
+    """The line that starts from round 0 and is never corrected; empty where nothing was predicted."""
     free = [
         {"round": row["round"], "error": row["predicted"]["free_running"]["error"]}
         for row in rounds
         if row["predicted"]
     ]
-    start = [{"round": 0, "error": rounds[0]["error"]}] if free and rounds[0]["round"] == 0 else []
-    closed = closed_form(rounds)
-    line = [{"round": row["round"], "error": value} for row, value in zip(rounds, closed or [], strict=False)]
-    band_tip = tip(
-        ("round", "round"),
-        ("expected", "predicted one step ahead", ".3f"),
-        ("low", "2.5 %", ".3f"),
-        ("high", "97.5 %", ".3f"),
-    )
-    own_tip = tip(
-        ("round", "round"), ("error", "measured error", ".3f"), ("low", "95 % from", ".3f"), ("high", "to", ".3f")
-    )
-    bounds = {"y": y("low", axis, [0, top]), "y2": {"field": "high"}}
-    return plot(
-        "Share of answers that are not right, by round, beside what theory predicted",
-        [
-            layer(
-                "band",
-                band,
-                {"type": "rule", "strokeWidth": bar_width(runs, most=13), "color": THEORY, "opacity": 0.25},
-                x=x,
-                **bounds,
-                tooltip=band_tip,
-            ),
-            layer(
-                "expected",
-                band,
-                {
-                    "type": "tick",
-                    "orient": "horizontal",
-                    "size": bar_width(runs, most=13),
-                    "thickness": 1.5,
-                    "color": THEORY,
-                    "opacity": 1,
-                },
-                x=x,
-                y=y("expected", axis, [0, top]),
-                tooltip=band_tip,
-            ),
-            layer(
-                "closed",
-                line,
-                {"type": "line", "color": MUTED, "strokeWidth": 1.3, "strokeDash": [1, 3], "strokeCap": "round"},
-                x=x,
-                y=y("error", axis, [0, top]),
-            ),
-            layer(
-                "free",
-                [*start, *free],
-                {"type": "line", "color": THEORY, "strokeWidth": 1.3, "strokeDash": [5, 3]},
-                x=x,
-                y=y("error", axis, [0, top]),
-            ),
-            layer("interval", measured, {"type": "rule", "color": INK, "strokeWidth": 1.2}, x=x, **bounds),
-            layer("measured", measured, {**POINT, "color": INK}, x=x, y=y("error", axis, [0, top]), tooltip=own_tip),
-        ],
-        height=260,
-    )
+    return [{"round": 0, "error": rounds[0]["error"]}, *free] if free and rounds[0]["round"] == 0 else free
+
+
+def _ends(field: str, title: str, ends: tuple[str, str]) -> list[dict[str, Any]]:
+    """A tooltip: the round, a share, and its interval."""
+    low, high = ends
+    return tip(("round", "round"), (field, title, ".3f"), ("low", low, ".3f"), ("high", high, ".3f"))
 
 
 def mean_score(run: RunData, runs: Sequence[RunData]) -> Plot | None:
@@ -240,7 +213,7 @@ def price(run: RunData, runs: Sequence[RunData], *, trait: str = "correctness") 
                 rows,
                 {"type": "bar", "size": bar_width(runs)},
                 x=x,
-                y=y("low", axis, domain, format="+.2f"),
+                y=y("low", axis, domain, **SIGNED),
                 y2={"field": "high"},
                 color=colour("term", TERMS),
                 tooltip=tip(("round", "round"), ("term", "term"), ("value", "value", "+.4f")),
@@ -257,7 +230,7 @@ def price(run: RunData, runs: Sequence[RunData], *, trait: str = "correctness") 
                     "opacity": 1,
                 },
                 x=x,
-                y=y("change", axis, domain, format="+.2f"),
+                y=y("change", axis, domain, **SIGNED),
                 tooltip=tip(("round", "round"), ("change", "change", "+.4f")),
             ),
         ],

@@ -16,12 +16,13 @@ Key: TypeAlias = tuple[tuple[str, str], ...]  # (class of the swatch, words)
 
 
 class Panel(NamedTuple):
-    """One plot under its label, or the reason why there is none."""
+    """One plot under its label, or the reason why there is none; a table under it, its first row the headings."""
 
     id: str
     label: str
     plot: Plot | None
     note: str = ""
+    table: Sequence[Sequence[str]] = ()
 
 
 class Section(NamedTuple):
@@ -204,12 +205,18 @@ def _rivals(runs: Sequence[RunData], rivals: Sequence[Mapping[str, Any]]) -> Sec
         return None
     last = runs[0]["rounds"][-1] if runs[0]["rounds"] else None
     known = last if last is not None and last["error"] is not None else None
-    notes = [
-        f"{row['rival']}: {row['samples']} a query, {row['tokens']:,} tokens"
-        + (f", {row['note']}" if row["note"] else "")
-        for row in rivals
-    ]
+    table = [("who", "samples a query", "tokens", "error", "95\u00a0% interval", "questions", "")]
+    for row in rivals:
+        low, high = row["error_interval"]
+        counts = (
+            f"{row['samples']}",
+            f"{row['tokens']:,}",
+            f"{row['error']:.3f}",
+            f"{low:.3f}–{high:.3f}",
+            f"{row['n']}",
+        )
+        table.append((row["rival"], *counts, row["note"]))
     label = f"{runs[0]['label']}, and what else its tokens buy"
-    panel = Panel("rivals-0", label, answers.rivals(rivals, known), "; ".join(notes) + ".")
-    caption = "Every rival answers the loop's own queries with at most the tokens its rounds took."
+    panel = Panel("rivals-0", label, answers.rivals(rivals, known), table=table)
+    caption = "Every rival answers the loop's own queries with at most the tokens that its rounds and its own line took together."
     return Section("rivals", "Rivals at equal tokens", caption, (), [panel], 1)
