@@ -97,7 +97,7 @@ def rivals_of(
         evaluator_of(task, model),
         store=store,
         repeat=repeat,
-        rows=dict.fromkeys((Complete, Evaluate), rows_together(model)),
+        rows=dict.fromkeys((Complete, Evaluate), 4 * rows_together(model)),  # short prompts: many rows are little work
     )
 
 
