@@ -205,11 +205,11 @@ def test_control_c_quits() -> None:
 
 def test_model_text_is_shown_with_its_control_characters_written_out() -> None:
     person, shown = sitting("y")
-    scores(person, ("q", "\x1b[2Ja\r\u202eb\n1 of 1 - right? y"))
+    scores(person, ("q", "\x1b[2Ja\r\u202eb\nno. 1 - right? y"))
     text = shown.getvalue()
     assert "\x1b" not in text
     assert "\\x1b[2Ja\\r\\u202eb" in text
-    assert "\n         | 1 of 1" in text
+    assert "\n         | no. 1" in text
     assert visible("tab\tend\n") == "tab\\tend\n"
 
 

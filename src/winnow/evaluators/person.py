@@ -42,6 +42,7 @@ class Person:
 
     def __init__(self, source: TextIO | None = None, target: TextIO | None = None, *, name: str = "somebody") -> None:
         self._source, self._target, self.name = source, target, name
+        self._shown = 0
 
     @property
     def identity(self) -> str:
@@ -65,14 +66,14 @@ class Person:
                 yield index, self._choose(request)
 
     def _evaluate(self, request: Evaluate) -> Scores:
-        total = len(request.items)
-        given = [self._level(item, f"{number} of {total}") for number, item in enumerate(request.items, 1)]
+        given = [self._level(item) for item in request.items]
         parts = tuple({"skipped": float(level is None)} for level in given)
         return Scores(score=np.array([level or 0.0 for level in given], np.float64), parts=parts, cost=Cost())
 
-    def _level(self, item: Item, place: str) -> float | None:
+    def _level(self, item: Item) -> float | None:
+        self._shown += 1
         self._show(item.query, (item.answer,))
-        said = self._ask(f"{place} - right? y, n or 0 to 4; s skips, q quits: ", [*LEVELS, "s"])
+        said = self._ask(f"no. {self._shown} - right? y, n or 0 to 4; s skips, q quits: ", [*LEVELS, "s"])
         return LEVELS.get(said)
 
     def _choose(self, request: Choose) -> Choice:
