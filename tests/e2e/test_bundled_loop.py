@@ -61,8 +61,8 @@ def test_batches_of_1_7_and_64_decide_alike_on_ragged_prompts():
 
 def test_an_audit_stops_the_inverted_loop_and_lets_the_selected_one_go_on(model):
     task = facts_task(rounds=1)
-    assert wn.adapt(model, facts_task(select="inverted", rounds=1), seed=0, audit=80).stop.reason == "audit"
-    run = wn.adapt(model, task, seed=0, audit=80)
+    assert wn.adapt(model, facts_task(select="inverted", rounds=1), seed=0, audit=160).stop.reason == "audit"
+    run = wn.adapt(model, task, seed=0, audit=160)
     assert run.stop.reason == "rounds"
     assert run.rounds[0]["audit"]["bound"] > 0
 

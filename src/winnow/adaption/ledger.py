@@ -5,7 +5,7 @@ Keys of a round's record (``None`` where a thing is not known, never a guess):
     round, queries, answers    its number; different queries asked, answers written
     error, error_interval      share not right, with its 95 % Wilson interval (gold only)
     kinds                      shares of right, wrong, abstained (gold only)
-    predicted                  {"one_step": {"error", "interval", "kinds"}, "free_running": {"error", "kinds"}}
+    predicted                  {"one_step": {"error", "interval", "kinds"}, "free_running": the same}
     accepted, num_accepted     share and number that selection kept
     accepted_error             share of the kept that is not right: what the next context holds (gold only)
     abstentions                share of answers that abstain (known without gold: the task lists them)
