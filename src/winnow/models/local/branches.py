@@ -23,7 +23,7 @@ from winnow.values.logspace import IntArray
 
 TOGETHER = 1024  # tokens a pass
 SCORES = 2**24  # attention scores a pass and layer
-FEW = 8  # queries that are not worth a block
+FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a block
 
 
 EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
@@ -176,7 +176,7 @@ class Branches:
             self.group[:first] = -1
             self._solid, self._before = True, None
             group = given
-            if given is None and size > FEW:
+            if given is None and (size > FEW or size * self.slots > SMALL):
                 group = self._inherit(parent, first, old=False)
             if group is not None:
                 num = int(group.max()) + 1
@@ -200,16 +200,22 @@ class Branches:
         return _Arrangement(order, slot, end, row)
 
     def _inherit(self, parent: IntArray, first: int, *, old: bool) -> IntArray | None:
-        """Groups of new places: their parents' in the present block (None when one has none), or new ones.
+        """Groups of new places: their parents' in the present block, or (``old`` false) new ones.
 
-        New ones go by parent; where all have the same one, each begins its own.
+        Below what stands before the present block a place may join any group, so it fills up the emptiest; None when that
+        would be most of them. New groups go by parent; where all have the same one, each begins its own.
         """
         inside = parent >= first
         top = parent[~inside]
         if old:
             groups = np.where(top > STEM_END, self.group[top], -1)
-            if (groups < 0).any():
+            free = np.flatnonzero(groups < 0)
+            if 2 * free.size > top.size:
                 return None
+            if free.size:
+                count = np.bincount(groups[groups >= 0], minlength=self.groups)
+                room = max(int(count.max()), -(-top.size // self.groups)) - count
+                groups[free] = np.repeat(np.arange(self.groups), room)[: free.size]
         else:
             distinct, groups = np.unique(top, return_inverse=True)
             if distinct.size == 1:
@@ -224,7 +230,10 @@ class Branches:
 
     def _follows(self, parent: IntArray, slot: IntArray) -> bool:
         """Whether each place stands right behind its parent, or begins its group."""
-        return not self.rows or bool((self.path[parent, self.depth[parent] - 1] == slot - self.groups).all())
+        if not self.rows:
+            return True
+        behind = parent > STEM_END
+        return bool((behind & (self.path[parent, self.depth[parent] - 1] == slot - self.groups)).all())
 
     def _parts(self, plan: _Arrangement, size: int) -> list[slice]:
         """Passes of a feed, so that scores stay small; whole rows of a block where they can."""
@@ -269,7 +278,7 @@ class Branches:
 
     def _mask_before(self, path: IntArray) -> torch.Tensor:
         """What the block's queries see before it; a solid block's stays as it is from row to row."""
-        if not self._solid or path.shape[0] != self.groups:  # a pass over part of a row has other queries
+        if not self._solid:
             return self._mask(path, 0, self.start)
         if self._before is None or self._before[0] != self.start:
             self._before = (self.start, self._mask(path, 0, self.start))

@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from winnow.models.local.batches import batches
+from winnow.models.local.batches import Batch, batches, num_distinct
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.complete import Row, Scribe, complete_rows
 from winnow.models.local.memory import Memory, default_limit
@@ -160,18 +160,18 @@ class LocalModel:
             return self._complete(request, ready)
         return self._logprob(*ready)
 
-    def _batches(self, rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[list[int]]:
-        """Indices of rows that are answered together: batches, halved until their keys and values fit into memory."""
+    def _batches(self, rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[Batch]:
+        """Rows that are answered together: batches, halved until their keys and values fit into memory."""
         todo = batches(rows, self._batch_size, max_tokens=max_tokens)[::-1]
         while todo:
-            batch = todo.pop()
-            need = self._network.token_bytes * sum(len(row) for row in {tuple(rows[index]) for index in batch})
-            need += self._network.token_bytes * max_tokens * len(batch)
-            if need > self._memory.limit and len(batch) > 1:
-                todo += [batch[len(batch) // 2 :], batch[: len(batch) // 2]]
+            mine, cuts = todo.pop()
+            tokens = num_distinct([rows[index] for index in mine]) + max_tokens * len(mine)
+            need = self._network.token_bytes * tokens
+            if need > self._memory.limit and len(mine) > 1:
+                todo += [Batch(mine[len(mine) // 2 :], cuts), Batch(mine[: len(mine) // 2], cuts)]
                 continue
-            self._room(need, f"{len(rows[batch[0]]) + max_tokens} tokens of one row")
-            yield batch
+            self._room(need, f"{len(rows[mine[0]]) + max_tokens} tokens of one row")
+            yield Batch(mine, cuts)
 
     def _room(self, need: int, what: str, keep: Any = None) -> None:
         """Let others give way to so many bytes.
@@ -204,11 +204,11 @@ class LocalModel:
         rows = [Row(prompt=prompt) for prompt in prompts]
         uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
         scribe, fed = Scribe(self._codec, request.stop, request.max_tokens), 0
-        for chunk in self._batches(prompts, request.max_tokens):
+        for chunk, cuts in self._batches(prompts, request.max_tokens):
             heads = [prompts[i] for i in chunk]
             session: Session
             if self._within_reach(max(map(len, heads)) + request.max_tokens):
-                session = CachedSession(self._network, heads, request.max_tokens, self._prefixes.stem)
+                session = CachedSession(self._network, heads, request.max_tokens, self._prefixes.on(cuts))
             else:
                 session = PlainSession(self._network, heads, request.max_tokens)
             complete_rows(session, [rows[i] for i in chunk], scribe, request, uniform[chunk])
@@ -225,11 +225,11 @@ class LocalModel:
     def _logprob(self, prompts: list[list[int]], continuations: list[list[list[int] | None]]) -> LogProbs:
         result: list[Any] = [None] * len(prompts)
         fed = 0
-        for chunk in self._batches(prompts, 0):
+        for chunk, cuts in self._batches(prompts, 0):
             heads, tails = [prompts[i] for i in chunk], [continuations[i] for i in chunk]
             longest = max(map(len, heads)) + max((len(t or []) for many in tails for t in many), default=0)
             if self._within_reach(longest):
-                values, cost = score_cached(self._network, heads, tails, self._prefixes.stem)
+                values, cost = score_cached(self._network, heads, tails, self._prefixes.on(cuts))
             else:
                 values, cost = score_plain(self._network, heads, tails)
             fed += cost

@@ -8,15 +8,16 @@ segment only after everything below it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
 from winnow.models.local.cache import Store
 from winnow.models.local.memory import Memory
 from winnow.models.local.network import Network
-from winnow.models.local.stem import Stem, cuts, feed_segment
+from winnow.models.local.stem import Stem, feed_segment, segments
 
 
 @dataclass(eq=False)
@@ -46,11 +47,11 @@ class Prefixes:
         self.network, self.memory = network, memory
         self._root = _Segment()
 
-    def stem(self, tokens: Sequence[int]) -> Stem:
-        """The stem of a prefix, its segments remembered as far as memory allows."""
+    def stem(self, tokens: Sequence[int], cuts: Sequence[int] = ()) -> Stem:
+        """The stem of a prefix, its segments remembered as far as memory allows; ``cuts`` as in ``stem.segments``."""
         row = tuple(tokens)
-        store, parts = Store(self.network.num_layers, len(row)), cuts(len(row))
-        known = self._known(row)
+        store, parts = Store(self.network.num_layers, len(row)), segments(len(row), cuts)
+        known = self._known(row, parts)
         for (start, _), segment in zip(parts, known, strict=False):
             store.put(start, segment.keys, segment.values)
         above = known[-1] if known else self._root
@@ -59,16 +60,16 @@ class Prefixes:
         for start, end in parts[len(known) :]:
             hidden = feed_segment(self.network, store, row[start:end], start)
             fresh.append(_Segment(hidden=hidden.clone()))
-        self._remember(row, known, fresh, store)
+        self._remember(row, parts, known, fresh, store)
         return Stem(store, len(row), hidden)
 
-    def remembered(self, tokens: Sequence[int]) -> int:
-        """How many tokens of a prefix need not be fed."""
-        return sum(end - start for (start, end), _ in zip(cuts(len(tokens)), self._known(tuple(tokens)), strict=False))
+    def on(self, cuts: Sequence[int]) -> Callable[[Sequence[int]], Stem]:
+        """``stem`` with these cuts."""
+        return partial(self.stem, cuts=cuts)
 
-    def _known(self, row: tuple[int, ...]) -> list[_Segment]:
+    def _known(self, row: tuple[int, ...], parts: list[tuple[int, int]]) -> list[_Segment]:
         at, found = self._root, []
-        for start, end in cuts(len(row)):
+        for start, end in parts:
             below = at.below.get(row[start:end])
             if below is None:
                 break
@@ -76,19 +77,23 @@ class Prefixes:
             at = below
         return found
 
-    def _remember(self, row: tuple[int, ...], known: list[_Segment], fresh: list[_Segment], store: Store) -> None:
+    def _remember(
+        self,
+        row: tuple[int, ...],
+        parts: list[tuple[int, int]],
+        known: list[_Segment],
+        fresh: list[_Segment],
+        store: Store,
+    ) -> None:
         """Hang what was fed behind what was known; views of the stem's own buffers when they hold nothing else."""
-        above = known[-1] if known else self._root
-        chain = list(zip(cuts(len(row)), [*known, *fresh], strict=True))
-        path = [self._root, *known]
+        way = [self._root, *known]
         if self.memory.fits(store.nbytes):
-            for (start, end), segment in chain[len(known) :]:
+            for (start, end), segment in zip(parts[len(known) :], fresh, strict=True):
                 segment.keys, segment.values = store.segment(start, end, copy=bool(known))
-                above.below[row[start:end]] = segment
-                path.append(segment)
-                above = segment
-        for (start, end), parent, segment in reversed(list(zip(cuts(len(row)), path, path[1:], strict=False))):
-            self._hold(parent, row[start:end], segment)  # those above are younger, so those below go first
+                way[-1].below[row[start:end]] = segment
+                way.append(segment)
+        for (start, end), above, segment in reversed(list(zip(parts, way, way[1:], strict=False))):
+            self._hold(above, row[start:end], segment)  # those above are younger, so those below go first
 
     def _hold(self, parent: _Segment, tokens: tuple[int, ...], segment: _Segment) -> None:
         def drop() -> None:

@@ -1,14 +1,16 @@
 """A prefix computed once, in segments whose bytes depend on nothing but the tokens up to their end.
 
-A prefix is fed in whole segments of ``SEGMENT`` tokens counted from its beginning, and a last one of what is left. Each
-segment is a pass of its own, so its keys and values are the same whether the segments before it were just computed or had
-been kept from another request: a prefix that is remembered never changes a reply's bytes.
+A prefix is fed in whole segments of ``SEGMENT`` tokens counted from its beginning, and a last one of what is left; a
+request whose rows part at other places has borders there too. Each segment is a pass of its own, so its keys and values
+are the same whether the segments before it were just computed or had been kept from another request: a prefix that is
+remembered never changes a reply's bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -28,13 +30,14 @@ class Stem:
     hidden: torch.Tensor | None
 
 
-def cuts(length: int) -> list[tuple[int, int]]:
-    """Where a prefix's segments begin and end.
+def segments(length: int, cuts: Sequence[int] = ()) -> list[tuple[int, int]]:
+    """Where a prefix's segments begin and end; ``cuts`` are borders beside the regular ones.
 
-    >>> cuts(300)
-    [(0, 128), (128, 256), (256, 300)]
+    >>> segments(300, [40])
+    [(0, 40), (40, 128), (128, 256), (256, 300)]
     """
-    return [(start, min(start + SEGMENT, length)) for start in range(0, length, SEGMENT)]
+    borders = sorted({*range(0, length, SEGMENT), *(cut for cut in cuts if 0 < cut < length), length})
+    return list(pairwise(borders))
 
 
 def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: int) -> torch.Tensor:
@@ -58,6 +61,6 @@ def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: i
 def new_stem(network: Network, tokens: Sequence[int]) -> Stem:
     """A prefix computed from nothing; it may be empty."""
     store, hidden = Store(network.num_layers, len(tokens)), None
-    for start, end in cuts(len(tokens)):
+    for start, end in segments(len(tokens)):
         hidden = feed_segment(network, store, tokens[start:end], start)
     return Stem(store, len(tokens), hidden)

@@ -153,8 +153,8 @@ class TreeCache:
 
     @property
     def size(self) -> int:
-        """Tokens held: the stem's and those fed behind it."""
-        return 0 if self.branches is None else self.branches.stem.length + self.branches.num
+        """Tokens of the stem, and those fed behind it."""
+        return self.shared + (0 if self.branches is None else self.branches.num)
 
     @property
     def nbytes(self) -> int:
