@@ -6,11 +6,16 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.support.command import Command
 from winnow.cli.lookahead_words import _split
-from winnow.lookahead.unspaced import words_of
+from winnow.lookahead.unspaced import Line, alphabet_of, join, lines_of, words_of
+from winnow.lookahead.words import segment, spelled
+from winnow.models.load import load
+from winnow.ports.program import run
+from winnow.ports.requests import LogProb
 
 TEXT = "bg hb gg\nhhb bg\n\nbgh\ngb hg bbg hh\n" * 12  # letters that the tests' tokenizer does not join
 
@@ -47,11 +52,24 @@ def test_what_is_held_out_is_the_end_of_each_text_and_its_words_are_not_the_floo
 
 def test_a_width_that_keeps_everything_is_proven(winnow: Command, tiny_model: Callable[..., str]) -> None:
     call = ("lookahead", "words", tiny_model("llama"), "text.txt", "--held-out", 0.5, "--max-lines", 4, "--json")
-    full = json.loads(winnow(*call, "--width", 512).out)
+    full = json.loads(winnow(*call, "--width", 512, "--memory", 0).out)
     assert full["proven"] == 1.0
     assert full["truth_higher"] == 0.0
     one = json.loads(winnow(*call, "--width", 1).out)
     assert one["logprob"][0] <= full["logprob"][0] + 1e-6
+
+
+def test_what_is_found_has_the_probability_that_the_model_gives_its_text(tiny_model: Callable[..., str]) -> None:
+    model = load(tiny_model("llama"))
+    lines = lines_of(TEXT)[:7]
+    alphabet = alphabet_of(model.codec, lines, name="tiny")
+    for width, memory in ((1, None), (3, None), (5, 4), (40, None)):
+        found = run(segment(lines, alphabet, width=width, memory=memory), model)
+        texts = [join(line.characters, marks) for line, marks in zip(lines, found.spaced, strict=True)]
+        first = [text[:1] for text in texts]
+        [(_, reply)] = model.answer([LogProb(prompts=tuple(first), continuations=tuple((t[1:],) for t in texts))])
+        lead = run(spelled([Line(1, one, np.zeros(1, bool)) for one in first], alphabet), model)
+        np.testing.assert_allclose(found.logprob, lead + np.concatenate(reply.logprob), rtol=0, atol=1e-4)
 
 
 def test_models_that_do_not_read_characters_are_refused(winnow: Command, tiny_model: Callable[..., str]) -> None:

@@ -34,12 +34,14 @@ if TYPE_CHECKING:
     "--max-characters", type=click.IntRange(min=2), default=60, show_default=True, help="Leave longer lines out."
 )
 @click.option(
-    "--width", type=click.IntRange(min=1), default=16, show_default=True, help="Segmentations kept for the ceiling."
+    "--width", type=click.IntRange(min=1), default=4, show_default=True, help="Segmentations kept for the ceiling."
 )
 @click.option(
     "--memory",
-    type=click.IntRange(min=1),
-    help="Segmentations that end in so many same characters are one: dynamic programming. Default: never.",
+    type=click.IntRange(min=0),
+    default=12,
+    show_default=True,
+    help="Segmentations that end in so many same characters are one: dynamic programming. 0: never.",
 )
 @click.option(
     "--lags",
@@ -55,12 +57,12 @@ def words(model: str, texts: tuple[Path, ...], **options: Any) -> int:
     """Does MODEL's left-to-right choice segment TEXT without its spaces?
 
     At each character a character-level model decides whether a space comes first: by one forward pass, one or more
-    characters ahead, and by the best way to the end of the line (the ceiling: a beam of --width). The floor takes the
-    longest known word. F1 counts spaces; intervals are over lines.
+    characters ahead, and by the best way to the end of the line (the ceiling: dynamic programming of a --width). The floor
+    takes the longest known word. F1 counts spaces; intervals are over lines.
 
     \b
     winnow lookahead words path/to/model text.txt
-    winnow lookahead words path/to/model text.txt --max-lines 50 --width 64 --memory 12 --json
+    winnow lookahead words path/to/model text.txt --max-lines 50 --width 64 --memory 0 --json
     """
     from winnow.lookahead.segmentation import compare
     from winnow.lookahead.unspaced import alphabet_of, words_of
@@ -85,7 +87,9 @@ def words(model: str, texts: tuple[Path, ...], **options: Any) -> int:
         loaded = load(model, **local)
         alphabet = alphabet_of(loaded.codec, lines, name=model)
         report = run(
-            compare(lines, alphabet, lexicon, width=options["width"], lags=lags, memory=options["memory"], key=key),
+            compare(
+                lines, alphabet, lexicon, width=options["width"], lags=lags, memory=options["memory"] or None, key=key
+            ),
             loaded,
         )
     click.echo(to_json({"model": model, **as_object(report)}) if options["as_json"] else table(report))
