@@ -217,6 +217,37 @@ def test_a_program_of_ones_own_and_its_settings() -> None:
         search(MODEL, "a", mine, widht=3)
 
 
+def test_what_breaks_in_a_program_of_ones_own_is_said_in_a_line_and_what_it_found_is_kept() -> None:
+    def follows(problem: Problem, *, after: int = 2) -> Program[Found]:
+        return (yield from wrapped(beam(problem.tree, 0, width=2, depth=9), after))
+
+    def wrapped(program: Program[Found], after: int) -> Program[Found]:
+        replies = None
+        while True:
+            step = program.send(replies)
+            if isinstance(step, Note):
+                after -= 1
+            if after < 0:
+                raise RuntimeError("no more")
+            replies = yield step
+
+    with pytest.raises(
+        SearchStopped, match=r"follows \(test_search_call.py:\d+\): raised RuntimeError: 'no more'"
+    ) as one:
+        search(MODEL, "a", follows)
+    assert len(one.value.partial) == 2
+    with pytest.raises(InputError, match="raised RuntimeError"):
+        search(MODEL, "a", follows, after=0)
+    with pytest.raises(InputError, match="gives NoneType, and is no program"):
+        search(MODEL, "a", lambda problem: None)
+
+    def nothing(problem: Problem) -> Program[None]:
+        yield from beam(problem.tree, 0, width=2, depth=1)
+
+    with pytest.raises(InputError, match="returned NoneType"):
+        search(MODEL, "a", nothing)
+
+
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_every_setting_has_a_default_and_is_explained(name: str) -> None:
     about = named(name).__doc__ or ""

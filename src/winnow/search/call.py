@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from winnow.models.grammar import Grammar
-from winnow.ports.program import Limits, Note, Observer, Program, run
+from winnow.ports.program import Limits, Note, Observer, Program, Replies, run
 from winnow.ports.requests import (
     Appraise,
     Backend,
@@ -131,7 +133,12 @@ def prepare(
         heads=Appraise in backend.answers,
         causal={Complete, LogProb} <= backend.answers,
     )
-    return Prepared(_checked(chosen(problem, **settings)), backend, problem)
+    made = chosen(problem, **settings)
+    if not isinstance(made, Generator):
+        raise InputError(
+            f"gives {type(made).__name__}, and is no program", where=_name(chosen), remedy="it must yield requests"
+        )
+    return Prepared(_checked(made, chosen), backend, problem)
 
 
 def search(
@@ -233,9 +240,7 @@ def check_settings(search: Search, settings: Mapping[str, Any]) -> None:
     for name in settings:
         if name not in known:
             remedy = nearest(name, known) if known else "it has none"
-            raise InputError(
-                f"{getattr(search, '__name__', 'search')} has no setting {name!r}", where="search", remedy=remedy
-            )
+            raise InputError(f"{_name(search)} has no setting {name!r}", where="search", remedy=remedy)
 
 
 class _Keeper:
@@ -260,22 +265,33 @@ class _Keeper:
             self.watcher.on_reply(done, asked, cost)
 
 
-def _checked(program: Program[Any]) -> Program[Any]:
-    """What a program refuses before it asks anything is the user's input."""
+def _checked(program: Program[Any], chosen: Search) -> Program[Any]:
+    """What a program refuses before it asks anything is the user's input, and so is whatever breaks in one of his own."""
+    asked = False
+    replies: Replies = None
     try:
-        step = program.send(None)
-    except ValueError as error:
-        raise InputError(str(error), where="search") from None
-    while True:
-        try:
-            replies = yield step
-        except GeneratorExit:
-            program.close()
-            raise
-        try:
+        while True:
             step = program.send(replies)
-        except StopIteration as stop:
-            return stop.value
+            asked = True
+            replies = yield step
+    except StopIteration as stop:
+        return stop.value
+    except WinnowError:
+        raise
+    except Exception as error:
+        if chosen in BUILT_IN.values():
+            if asked or not isinstance(error, ValueError):
+                raise
+            raise InputError(str(error), where="search") from None
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{_name(chosen)} ({Path(last.filename).name}:{last.lineno})"
+        raise InputError(f"raised {type(error).__name__}: {str(error)!r}", where=place) from error
+    finally:
+        program.close()
+
+
+def _name(chosen: Search) -> str:
+    return str(getattr(chosen, "__name__", chosen))
 
 
 def judge_of(evaluator: Backend | str | None, model: LanguageModel, prompt: Prompt) -> Backend | None:

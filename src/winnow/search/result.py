@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from winnow.ports.requests import Cost
 from winnow.search.best_of_n import BestOfN
 from winnow.search.found import Found
 from winnow.search.problem import Problem
+from winnow.values.errors import InputError
 from winnow.values.lineage import Lineage
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.population import Population
@@ -81,6 +82,7 @@ class Result(Population):
         }
 
 
+@runtime_checkable
 class Outcome(Protocol):
     """What a program from outside may return instead of ``Found``: anything that can say itself as a Result."""
 
@@ -95,6 +97,12 @@ def result_of(native: Result | Found | BestOfN | Outcome, problem: Problem) -> R
         return _from_tree(native, problem)
     if isinstance(native, BestOfN):
         return _from_sample(native)
+    if not isinstance(native, Outcome):
+        raise InputError(
+            f"returned {type(native).__name__}",
+            where="the search",
+            remedy="return Found, a Result, or what has result()",
+        )
     return native.result(problem)
 
 
