@@ -109,3 +109,20 @@ def test_the_forecast_is_not_covered_when_the_evaluator_changes_behind_its_back(
     record = run.rounds[1]
     low, high = record["predicted"]["one_step"]["interval"]
     assert not low <= record["error"] <= high
+
+
+def test_a_slide_into_evasion_that_begins_only_among_wrong_examples_is_forecast_from_the_start():
+    """Among right examples an evasion does nothing: a curve measured there alone forecasts that evasions die out."""
+
+    def contagious(shares):
+        evasive = min(0.9, shares[2] * (1.0 + 1.2 * min(1.0, 2.0 * shares[1])))
+        return np.array([(1 - evasive) * 0.45, (1 - evasive) * 0.55, evasive])
+
+    # half of all are kept, whatever they are
+    organism = Organism(start=(0.45, 0.5, 0.05), response=contagious, scores=(0.5, 0.5, 0.5))
+    run = adapt(organism, task(abstentions=(EVASION,), rounds=5, queries_per_round=400), seed=0, response=True)
+    last = run.rounds[-1]
+    said = last["predicted"]["free_running"]
+    assert last["abstentions"] > 4 * run.rounds[0]["abstentions"]
+    assert said["kinds"]["abstained"] > 0.5 * last["abstentions"]
+    assert said["interval"][0] <= last["error"] <= said["interval"][1]
