@@ -34,6 +34,7 @@ from unittest import mock
 
 import sqlalchemy as sa
 
+from winnow.api import Run
 from winnow.demo import loops, rivals_of
 from winnow.models.load import load
 from winnow.ports.requests import LanguageModel
@@ -126,7 +127,7 @@ class Clock:
         def make_store(self: Store, *args: Any, **named: Any) -> None:
             with clock.running():
                 store(self, *args, **named)
-            self.engine.dialect.do_commit = clock.commit(self.engine.dialect.do_commit)  # type: ignore[method-assign]
+            self.engine.dialect.do_commit = clock.commit(self.engine.dialect.do_commit)  # type: ignore[method-assign, assignment]
 
         stack.enter_context(mock.patch.object(Journal, "__init__", make_journal))
         stack.enter_context(mock.patch.object(Store, "__init__", make_store))
@@ -138,7 +139,8 @@ class Clock:
 
 def demonstration(model: LanguageModel, seed: int, store: Store | None, clock: Clock) -> Spent:
     """Run the demonstration; gives what was spent when its first loop was over."""
-    done, first = {}, Spent()
+    done: dict[str, Run] = {}
+    first = Spent()
     for rule, run in loops(model, seed=seed, store=store):
         first = first if done else clock.spent()
         done[rule] = run

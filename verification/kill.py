@@ -29,6 +29,7 @@ from winnow.adaption.task import Task
 from winnow.api import adapt
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
+from winnow.ports.doubles import Around
 from winnow.ports.requests import Backend, Request
 from winnow.runs.export import as_jsonl
 from winnow.runs.journal import entry
@@ -43,7 +44,7 @@ QUERIES = [a + b + c for a in "abcd" for b in "abcd" for c in "ab"]
 ROWS = 12  # of a chunk
 
 
-class Slow:
+class Slow(Around):
     """A backend that takes its time, and notes every request it is asked in a file that outlives the process."""
 
     def __init__(self, backend: Backend, log: Path, seconds: float = 0.002) -> None:
@@ -52,14 +53,6 @@ class Slow:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         for index, request in enumerate(requests):

@@ -206,18 +206,9 @@ def resume(
     with opened(store) as open_store:
         record = find(open_store, run)
         settings = Settings.from_json(record.settings)
-        model, evaluator = found_again(record, settings, model, evaluator)
+        found = found_again(record, settings, model, evaluator)
         derive = {"parent": record.parent, "removed": record.removed}
-        return work(
-            settings,
-            model,
-            evaluator,
-            limits=limits,
-            observer=observer,
-            out=out,
-            store=open_store,
-            derive=derive,
-        )
+        return work(settings, *found, limits=limits, observer=observer, out=out, store=open_store, derive=derive)
 
 
 def retract(
@@ -249,18 +240,9 @@ def retract(
         lost = [{"item": item, "why": why, "descendants": descendants(open_store, record.id, item)} for item in items]
         before = Settings.from_json(record.settings)
         settings = replace(before, removed=tuple(sorted({*before.removed, *items})))
-        model, evaluator = found_again(record, settings, model, evaluator)
+        found = found_again(record, settings, model, evaluator)
         derive = {"parent": record.id, "removed": [*(record.removed or []), *lost]}
-        return work(
-            settings,
-            model,
-            evaluator,
-            limits=limits,
-            observer=observer,
-            out=out,
-            store=open_store,
-            derive=derive,
-        )
+        return work(settings, *found, limits=limits, observer=observer, out=out, store=open_store, derive=derive)
 
 
 def found_again(

@@ -15,6 +15,7 @@ from tests.support.stores import with_run
 from winnow.adaption.task import Task
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
+from winnow.ports.doubles import Around
 from winnow.ports.program import Note, Program, ask, gather, run
 from winnow.ports.requests import (
     Backend,
@@ -42,19 +43,11 @@ class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
 
 
-class Dying:
+class Dying(Around):
     """A backend that counts what it answers, answers a step's requests backwards, and dies after so many replies."""
 
     def __init__(self, backend: Backend, life: int = 10**9) -> None:
         self.backend, self.life, self.num_answered = backend, life, 0
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         replies = dict(self.backend.answer(requests))

@@ -11,19 +11,27 @@ from winnow.values.errors import JournalMismatch
 from winnow.values.random import Key, permutation
 
 
-class Shuffled:
-    """A backend whose replies come in another order."""
+class Around:
+    """What every backend around a backend says of itself; how it answers is its own."""
 
-    def __init__(self, backend: Backend, key: Key) -> None:
-        self.backend, self.key, self._calls = backend, key, 0
+    backend: Backend
 
     @property
     def identity(self) -> str:
+        """The inner backend's."""
         return self.backend.identity
 
     @property
     def answers(self) -> frozenset[type[Request[Any]]]:
+        """The inner backend's."""
         return self.backend.answers
+
+
+class Shuffled(Around):
+    """A backend whose replies come in another order."""
+
+    def __init__(self, backend: Backend, key: Key) -> None:
+        self.backend, self.key, self._calls = backend, key, 0
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         self._calls += 1
@@ -36,7 +44,7 @@ class Killed(Exception):
     """The process died here, as far as a test is concerned."""
 
 
-class Recorder:
+class Recorder(Around):
     """A journal in memory: answers from ``entries`` what it holds, asks and records the rest, dies when told to.
 
     Raises
@@ -56,14 +64,6 @@ class Recorder:
     ) -> None:
         self.backend, self.entries, self.die_after = backend, entries, die_after
         self.asked = self._number = 0
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         first, self._number = self._number, self._number + len(requests)

@@ -218,5 +218,5 @@ def _rivals(runs: Sequence[RunData], rivals: Sequence[Mapping[str, Any]]) -> Sec
         table.append((row["rival"], *counts, row["note"]))
     label = f"{runs[0]['label']}, and what else its tokens buy"
     panel = Panel("rivals-0", label, answers.rivals(rivals, known), table=table)
-    caption = "Every rival answers the loop's own queries with at most the tokens that its rounds and its own line took together."
+    caption = "Every rival answers the loop's own queries with at most the tokens of its rounds and of its own line."
     return Section("rivals", "Rivals at equal tokens", caption, (), [panel], 1)
