@@ -147,6 +147,14 @@ def test_control_c_gives_the_best_so_far() -> None:
     assert len(found) == 6
 
 
+def test_a_tree_search_stopped_before_its_first_token_has_a_text_all_the_same() -> None:
+    model = Tabular("abc", np.array([[0.5, 0.3, 0.2, 0.0]] * 4))  # never ends by itself
+    found = search(model, "a", "mcts", depth=9, simulations=50, batch=2, width=3, observer=Watcher(4))
+    assert found.stop == "interrupted"
+    assert found.text
+    assert not found.finished.any()
+
+
 def test_what_breaks_on_the_way_carries_what_was_found() -> None:
     asked: list[str] = []
 

@@ -55,7 +55,7 @@ class SearchScreen:
         return Shared(**known, used=self.before, used_requests=self.requests, used_seconds=seconds)
 
     def on_note(self, note: Note) -> None:
-        if not self.live:
+        if not self.live or "best" not in note.info:  # else it is there for who stops the search
             return
         self._clear()
         info = dict(note.info)

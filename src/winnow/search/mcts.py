@@ -57,12 +57,12 @@ def mcts(
     Returns
     -------
     Found; ``rank`` is the value, ``population.log_weight`` the log of a text's visits, ``visits`` the visits of every
-    node. Where nothing finished was seen, the text the search walked to.
+    node. Where nothing finished was seen, the text that the most visited children lead to.
 
     Guarantees: with enough simulations every text that the kept children can spell is visited, and the share of visits of
     the best text tends to one (Kocsis and Szepesvári 2006 for the rule without a prior). A value that is a rollout is noisy
-    where it is unfinished and exact where it is finished. Cost: for each batch one request to expand and what ``value``
-    and ``done`` ask.
+    where it is unfinished and exact where it is finished. A note after every batch holds the best so far. Cost: for each
+    batch one request to expand and what ``value`` and ``done`` ask.
 
     Raises
     ------
@@ -108,6 +108,13 @@ class _State:
             path.append(self._favourite(path[-1]))
         return path
 
+    def walk(self) -> int:
+        """Where the most visited children lead to."""
+        node = self.root
+        while seen := [child for child in self.children.get(node, []) if self.visits[child]]:
+            node = max(seen, key=lambda child: (self.visits[child], self.tree.logprob[child]))
+        return node
+
     def _favourite(self, parent: int) -> int:
         children = self.children[parent]
         prior = np.exp(self.tree.logprob[children])
@@ -148,6 +155,7 @@ def _simulate(state: _State, value: Value, done: Done | None, simulations: int) 
         for path in paths:
             for node in path:
                 state.total[node] += state.value[path[-1]]
+        yield Note(kind="mcts batch", info={"found": _found(state)})
 
 
 def _open(state: _State, new: IntArray, value: Value, done: Done | None) -> Program[None]:
@@ -169,7 +177,7 @@ def _open(state: _State, new: IntArray, value: Value, done: Done | None) -> Prog
 
 
 def _found(state: _State) -> Found:
-    final = [node for node in state.value if state.is_final(node)] or [state.root]
+    final = [node for node in state.value if state.is_final(node)] or [state.walk()]
     order = sorted(final, key=lambda node: (-state.value.get(node, 0.0), -state.visits[node], node))[:SHOWN]
     nodes = np.array(order, np.int64)
     visits = np.array([max(1.0, state.visits[node]) for node in order])
