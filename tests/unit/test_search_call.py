@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,13 +284,16 @@ def test_the_package_is_a_package_too() -> None:
     assert mcts.__module__ == "winnow.search.mcts"
 
 
-def test_a_search_of_another_package_is_found_by_its_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import EntryPoint
-
-    import winnow.search.call as call
-
-    theirs = EntryPoint(name="narrow", value="winnow.search.programs:beam", group=call.GROUP)
-    monkeypatch.setattr(call, "entry_points", lambda group: [theirs] if group == call.GROUP else [])
+def test_a_search_of_another_package_is_found_by_its_entry_point(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A package that is installed beside this one: its metadata on the path, its code not imported before it is asked."""
+    (tmp_path / "narrow_search.py").write_text("from winnow.search.programs import beam as narrow\n")
+    about = tmp_path / "narrow_search-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: narrow-search\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[winnow.searches]\nnarrow = narrow_search:narrow\n")
+    monkeypatch.syspath_prepend(tmp_path)
     assert search(MODEL, "a", "narrow", width=1, depth=3).text == search(MODEL, "a", "beam", width=1, depth=3).text
     with pytest.raises(InputError, match="did you mean 'narrow'"):
         named("narow")
