@@ -26,7 +26,7 @@ from winnow.values.logspace import FloatArray
 from winnow.values.random import Key
 
 NOTHING = 1e-9  # variances below this are rounding
-SOME = 0.5  # an index or a G below this is called little in a verdict
+FEW, SOME = 0.2, 0.5  # in verdicts: a P below the first is none; a G or an index below the second is little
 
 
 class Reading(NamedTuple):
@@ -74,14 +74,15 @@ class Figures:
         """One sentence."""
         if self.index is None:
             return "Not identifiable: what would be written hardly differs between these contexts."
+        assert self.planning is not None
         said = f"index {self.index.value:+.2f} ({self.index.low:+.2f} to {self.index.high:+.2f}), n = {self.num}"
-        if self.index.low > 0:
-            return f"It plans: the ending decides the opening more than the opening the ending; {said}."
-        grammar = f"the ending gives way to the opening, G = {self.grammar.value:.2f}"
-        if self.index.high < 0 and self.grammar.value >= SOME:
-            return f"Grammar, not planning: {grammar}; {said}."
-        if self.index.high < SOME and self.grammar.high < SOME:
+        if self.planning.high < FEW and self.grammar.high < SOME:
             return f"Neither: the opening does not follow the ending, nor much the ending the opening; {said}."
+        if self.index.low > 0:
+            part = " in part" if self.index.value < SOME else ""
+            return f"It plans{part}: the ending decides the opening more than the opening the ending; {said}."
+        if self.index.high < 0:
+            return f"Grammar, not planning: the ending gives way to the opening, G = {self.grammar.value:.2f}; {said}."
         return f"Cannot tell planning from grammar; {said}."
 
 
