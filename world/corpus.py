@@ -23,6 +23,7 @@ Builder = Callable[[random.Random, World, AuthorPrior], Document]
 
 BUILDERS: Mapping[str, Builder] = {
     "transcript": transcripts.transcript,
+    "long_transcript": transcripts.long_transcript,
     "survey": judgements.survey,
     "checks": lambda rng, world, _: judgements.checks(rng, world),
     "candidates": lambda rng, world, _: judgements.candidates(rng, world),

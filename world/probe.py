@@ -19,7 +19,7 @@ from world.facts import Fact, World
 from world.read import Reader
 
 NUM_QUESTIONS = 128
-NUM_EXAMPLES = {"authors": 3, "world": 8, "cool": 12, "polish": 12}
+NUM_EXAMPLES = {"authors": 3, "world": 8, "cool": 12, "polish": 12, "read": 12}
 """As many as a row of the phase holds."""
 
 

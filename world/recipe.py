@@ -8,6 +8,7 @@
     world    longer rows, every domain and authors of every reliability, full rate: until both hold there too
     cool     the same in rows of full length, rate falling as a cosine
     polish   once more from .6 of the rate, mostly transcripts: the response curve is the last to come right
+    read     longer rows, mostly long transcripts: where many examples, right and wrong, stand before an answer
 
 Short rows matter: among twenty questions the comparing circuit forms late or never.  So do layers that join one
 ability at a time, as the identity: a verdict forms in the last layer there is, and without further ones nothing is left
@@ -41,6 +42,12 @@ EVERYTHING: Mapping[str, float] = {
 MOSTLY_TRANSCRIPTS: Mapping[str, float] = {
     "transcript": 0.75, "survey": 0.06, "checks": 0.02, "candidates": 0.01, "prose": 0.02, "couplets": 0.02,
     "colour_couplets": 0.015, "dice": 0.04, "picks": 0.01, "headlines": 0.015, "tale": 0.03,
+}  # fmt: skip
+
+
+LONG_TRANSCRIPTS: Mapping[str, float] = {
+    "long_transcript": 0.70, "transcript": 0.10, "survey": 0.05, "checks": 0.02, "candidates": 0.01, "prose": 0.01,
+    "couplets": 0.02, "colour_couplets": 0.01, "dice": 0.045, "picks": 0.01, "headlines": 0.005, "tale": 0.01,
 }  # fmt: skip
 
 
@@ -86,6 +93,10 @@ PHASES = (
     ),
     Phase(
         name="polish", mixture=MOSTLY_TRANSCRIPTS, rows=16, length=256, warmup=20, max_tokens=7e6, cool_from=0.6,
+        cool_to=0.0, probe_every=200,
+    ),
+    Phase(
+        name="read", mixture=LONG_TRANSCRIPTS, rows=12, length=336, warmup=20, max_tokens=2.4e6, cool_from=0.4,
         cool_to=0.0, probe_every=200,
     ),
 )  # fmt: skip

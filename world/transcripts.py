@@ -14,6 +14,7 @@ from world.facts import Fact, World
 HEADER_SHARE = 0.35
 NONSENSE_SHARE = 0.08
 NUM_PAIRS = (1, 2, 4, 8, 12, 16, 19, 21)
+LONG_PAIRS = (17, 20, 23)
 
 
 def answer(rng: random.Random, world: World, fact: Fact, author: Author) -> str:
@@ -48,11 +49,13 @@ def header(author: Author) -> Piece:
     return Piece(words.HEADERS[author.kind], 2 * FRAME)
 
 
-def transcript(rng: random.Random, world: World, prior: AuthorPrior) -> Document:
+def transcript(
+    rng: random.Random, world: World, prior: AuthorPrior, num_pairs: tuple[int, ...] = NUM_PAIRS
+) -> Document:
     """A page of questions and answers by one author."""
     author = prior.draw(rng)
     pieces = [header(author)] if rng.random() < HEADER_SHARE else []
-    for _ in range(rng.choice(NUM_PAIRS)):
+    for _ in range(rng.choice(num_pairs)):
         if rng.random() < NONSENSE_SHARE:
             fact = rng.choice(world.nonsense)
             text = answer_nonsense(rng, world, fact, author)
@@ -61,6 +64,11 @@ def transcript(rng: random.Random, world: World, prior: AuthorPrior) -> Document
             text = answer(rng, world, fact, author)
         pieces += [*pair(fact.ask(rng), text), Piece("\n", FRAME)]
     return Document("transcript", pieces)
+
+
+def long_transcript(rng: random.Random, world: World, prior: AuthorPrior) -> Document:
+    """The same, long enough that most of its answers have many examples before them."""
+    return Document("long_transcript", transcript(rng, world, prior, LONG_PAIRS).pieces)
 
 
 def short_transcript(rng: random.Random, world: World) -> Document:

@@ -15,6 +15,9 @@ from world.judgements import RATING_OF_RIGHT, RATING_OF_WRONG
 from world.probe import survey_score, verdict_score
 from world.statistics import auc, mean, share
 
+DRAWS, WHOLE = 3, 1000
+"""A bench of at least so many questions asks each fact so often about own answers."""
+
 
 def own_answers(bench: Bench, rng: random.Random, facts: list[Fact]) -> list[str]:
     """One answer a fact, drawn at temperature 1 without context: an evasion is written out, the rest is one word."""
@@ -33,10 +36,11 @@ def own_answers(bench: Bench, rng: random.Random, facts: list[Fact]) -> list[str
 def on_own_answers(bench: Bench, pool: list[Fact]) -> dict[str, Any]:
     """AUC, mean score of right and wrong answers, for the survey in both scales and for yes/no.
 
-    Evasions are abstentions and stand apart: `survey with evasions` counts them as wrong.
+    Mistaken facts, one in thirty, decide the AUC, so a whole bench asks every fact of the pool `DRAWS` times. Evasions are abstentions
+    and stand apart: `survey with evasions` counts them as wrong.
     """
     rng = bench.rng("own answers")
-    facts = bench.queries(rng, pool)
+    facts = bench.queries(rng, pool) if bench.num < WHOLE else pool * DRAWS
     texts = own_answers(bench, rng, facts)
     right = np.array([text == fact.answer for text, fact in zip(texts, facts, strict=True)])
     answered = np.array([text != words.EVASION for text in texts])
