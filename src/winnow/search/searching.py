@@ -121,9 +121,8 @@ class Searching:
 
 def identity_of(model: Backend, program: str, settings: Mapping[str, Any], *judges: Backend | str | None) -> str:
     """What the result of a search depends on beside the prompt and the seed."""
-    asked = [one if isinstance(one, str) else one.identity for one in judges if one is not None]
-    said = to_json({"search": program, "settings": dict(settings), "asks": asked, "winnow": __version__})
-    return f"{said} over {model.identity}"
+    asks = "".join(f" asking {one if isinstance(one, str) else one.identity}" for one in judges if one is not None)
+    return f"{model.identity} +{program} {to_json(dict(settings))}{asks} winnow {__version__}"
 
 
 class Written(NamedTuple):
