@@ -151,12 +151,18 @@ def test_an_output_directory_in_use_is_refused_and_left_alone(tmp_path):
         ({"pair": "Q: {query}"}, "{answer}"),
         ({"queries": ["a\nb"], "gold": None}, "query 1 contains the stop string"),
         ({"temperature": -1.0}, "temperature: must lie in"),
-        ({"select": "best"}, "at least two candidates"),
+        ({"select": "best", "candidates": 1}, "at least two candidates"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_with_field_and_remedy(changes, said):
     with pytest.raises(InputError, match=re.escape(said) if "[" not in said else said):
         task(**changes)
+
+
+def test_best_needs_no_number_of_candidates():
+    assert (task(select="best").candidates, task().candidates, task(select="best", candidates=2).candidates) == (4, 1, 2)
+    run = adapt(Organism(), task(select="best", rounds=1), seed=0)
+    assert [(r["answers"], r["num_accepted"]) for r in run.rounds] == [(240, 60)] * 2
 
 
 def test_selection_rules_on_known_scores():

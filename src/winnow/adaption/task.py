@@ -16,6 +16,7 @@ from winnow.values.errors import InputError, nearest
 BUFFERS = ("replaced", "appended")
 DRAWS = ("per-query", "shared")
 MATCHES = ("exact", "normalised", "numeric")
+BEST_OF = 4  # candidates a query where selection takes the best of them and nobody says how many
 RULES = ("soft", "threshold", "best", "random", "inverted")
 
 
@@ -34,6 +35,7 @@ class Task:
     select : soft (survive with probability = score), threshold (score >= threshold), best (the best of ``candidates``
         answers to each query), and two controls: random (as many as soft would keep, at random) and inverted
         (survive with probability 1 - score).
+    candidates : answers to each query in a round; 0 is four where ``best`` selects, else one.
     buffer : replaced (holds one round's acceptances) or appended (all rounds').
     draw : per-query (each query gets its own examples from the buffer) or shared (one draw a round).
     examples : pairs in a context, fewer while the buffer holds fewer; round 0 has none.
@@ -64,7 +66,7 @@ class Task:
     evaluator: str | Mapping[str, Any] | Backend = "survey"
     select: str = "soft"
     threshold: float = 0.5
-    candidates: int = 1
+    candidates: int = 0
     buffer: str = "replaced"
     draw: str = "per-query"
     examples: int = 8
@@ -114,6 +116,8 @@ class Task:
         self._at_least("rounds", 1)
         self._at_least("examples", 1)
         self._at_least("max_tokens", 1)
+        if self.candidates == 0:
+            object.__setattr__(self, "candidates", BEST_OF if self.select == "best" else 1)
         self._at_least("candidates", 1)
         self._at_least("patience", 0)
         self._within("temperature", 0.0, float("inf"))
@@ -125,7 +129,7 @@ class Task:
             self._at_least("queries_per_round", 1)
         if self.select == "best" and self.candidates < 2:
             raise InputError(
-                "select best needs at least two candidates a query", where="candidates", remedy="candidates: 4"
+                "select best needs at least two candidates a query", where="candidates", remedy=f"candidates: {BEST_OF}"
             )
         if any(not stop for stop in self.stop):
             raise InputError("a stop string must not be empty", where="stop")

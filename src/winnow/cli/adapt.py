@@ -25,6 +25,7 @@ from winnow.cli.screen import Screen
     help="survey | survey digits | verifier numeric | verifier regex=... | verifier module:function | likelihood | person.",
 )
 @click.option("--select", help="soft | threshold | best | random (control) | inverted (control).")
+@click.option("--candidates", type=int, help="Answers to each query in a round. Default: 1; 4 where best selects.")
 @click.option("--buffer", help="replaced: one round's accepted answers. appended: all rounds'.")
 @click.option("--rounds", type=int, help="Rounds after the start.")
 @click.option("--examples", type=int, help="Pairs in a context.")
