@@ -16,7 +16,6 @@ Cost is forward tokens; ``benchmarks.lockstep`` says how they are counted. Each 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import re
 import zlib
@@ -89,11 +88,11 @@ def contestants(width: int, depth: int) -> dict[str, Contestant]:
     }
 
 
-def distinct(text: str) -> float:
-    """Different pairs of neighbouring words among all of them: 1 where nothing is repeated."""
+def distinct(text: str, size: int) -> float:
+    """Different runs of ``size`` words among all of them: 1 where nothing is repeated."""
     words = text.split()
-    pairs = list(itertools.pairwise(words))
-    return len(set(pairs)) / len(pairs) if pairs else 1.0
+    runs = [tuple(words[start : start + size]) for start in range(len(words) - size + 1)]
+    return len(set(runs)) / len(runs) if runs else 1.0
 
 
 def compression(text: str) -> float:
@@ -107,7 +106,8 @@ LOGPROB = {
     "a token": lambda found, prompt: found.logprob[found.best] / found.num_tokens[found.best],
 }
 FORM = {
-    "distinct-2": lambda found, prompt: distinct(found.text),
+    "distinct-1": lambda found, prompt: distinct(found.text, 1),
+    "distinct-2": lambda found, prompt: distinct(found.text, 2),
     "compression": lambda found, prompt: compression(found.text),
 }
 
