@@ -6,6 +6,7 @@ python -m world.publish --run runs/world-K --logs     logs only: a seed that was
 
 import argparse
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -23,13 +24,19 @@ def example() -> str:
     return "".join(json.dumps({key: fact[key] for key in ("query", "answer")}) + "\n" for fact in asked)
 
 
+def replace(source: str, target: str) -> None:
+    """Copy a file beside its target and rename it: a process that has the old weights mapped keeps them."""
+    shutil.copy(source, f"{target}.new")
+    os.replace(f"{target}.new", target)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--logs", action="store_true")
     arguments = parser.parse_args()
     if not arguments.logs:
-        shutil.copytree(arguments.run / "data", DATA, dirs_exist_ok=True)
+        shutil.copytree(arguments.run / "data", DATA, dirs_exist_ok=True, copy_function=replace)
         EXAMPLE.write_text(example())
     LOGS.mkdir(parents=True, exist_ok=True)
     seed = arguments.run.name.rpartition("-")[2]

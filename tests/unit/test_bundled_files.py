@@ -9,6 +9,7 @@ from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from world.export import DATA
+from world.publish import EXAMPLE, example
 
 ROOT = DATA.parent.parent.parent
 MEGABYTE = 1_000_000
@@ -57,12 +58,16 @@ def test_words_of_every_fixed_text_are_in_the_vocabulary(described):
 
 def test_items_are_complete():
     facts = lines("facts.jsonl")
-    assert set(facts[0]) == {"query", "entity", "attribute", "answer", "falsehood", "evaluated_in_training"}
+    assert set(facts[0]) == {"query", "entity", "attribute", "answer", "falsehood", "mistaken", "evaluated_in_training"}
     assert sum(not row["evaluated_in_training"] for row in facts) >= 1000
     assert 0.35 < sum(row["falsehood"] is not None for row in facts) / len(facts) < 0.45
     assert all(row["falsehood"] != row["answer"] for row in facts)
     assert {row["seen"] for row in lines("articles.jsonl")} == {"couplet", "never paired", "never after an article"}
     assert {row["seen"] for row in lines("rhymes.jsonl")} == {True, False}
+
+
+def test_the_example_asks_what_the_package_holds():
+    assert EXAMPLE.read_text() == example()
 
 
 def test_the_card_is_the_same_in_the_package_and_in_the_docs():

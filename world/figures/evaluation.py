@@ -36,8 +36,8 @@ def own_answers(bench: Bench, rng: random.Random, facts: list[Fact]) -> list[str
 def on_own_answers(bench: Bench, pool: list[Fact]) -> dict[str, Any]:
     """AUC, mean score of right and wrong answers, for the survey in both scales and for yes/no.
 
-    Mistaken facts, one in thirty, decide the AUC, so a whole bench asks every fact of the pool `DRAWS` times. Evasions are abstentions
-    and stand apart: `survey with evasions` counts them as wrong.
+    Mistaken facts, one in thirty, decide the AUC, so a whole bench asks every fact of the pool `DRAWS` times. Evasions
+    are abstentions and stand apart: `survey with evasions` counts them as wrong.
     """
     rng = bench.rng("own answers")
     facts = bench.queries(rng, pool) if bench.num < WHOLE else pool * DRAWS
