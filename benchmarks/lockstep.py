@@ -172,6 +172,6 @@ def table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def part(items: Sequence[str], seed: int, num: int) -> list[str]:
-    """A seed's own share of the prompts."""
-    order = permutation(Key(7), "prompts", len(items))
-    return [items[int(order[(seed * num + place) % len(items)])] for place in range(num)]
+    """A seed's own prompts, which no other seed has; fewer than ``num`` where there are not so many."""
+    num = min(num, len(items) // len(SEEDS))
+    return [items[int(place)] for place in permutation(Key(7), "prompts", len(items))[seed * num : (seed + 1) * num]]

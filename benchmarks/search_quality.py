@@ -22,8 +22,9 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,16 +40,14 @@ from winnow.values.random import Key, choose
 
 MODELS = Path(__file__).parents[1] / ".." / "shared" / "models"
 DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
-OPENINGS = (
-    "Once upon a time, there was a", "One day, a little girl", "Tom and his mom", "The cat was very", "Lily wanted to",
-    "There was a big", "In the park,", "A boy named Tim", "The sun was", "Every day, Ben", "A small bird", "Mia had a",
-    "It was a rainy day and", "The dog ran to", "Sam saw a", "Once there was an old", "Anna and Max", "A frog lived in",
-    "The little car", "One night, the moon",
-)  # fmt: skip
+CHILDREN = ("Lily", "Tom", "Mia", "Ben", "Sam", "Anna", "Max", "Lucy", "Tim", "Sue")
+FORMS = ("Once upon a time, {} had a", "One day, {} went to the", "{} and the dog were", "{} saw a big", "{} was very")
+OPENINGS = [form.format(name) for form in FORMS for name in CHILDREN]
 GLAD = frozenset(["laughed", "danced", "sang", "smiled", "cheered", "whistled"])
 SAD = frozenset(["wept", "sighed", "frowned", "mourned", "grumbled", "shivered"])
 WANTED = ("dog", "ball", "happy", "park")
-PEOPLE = ["Mira", "Tom", "Ada", "Ben", "Ivy", "Otto", "Nora", "Max", "Ella", "Finn", "Ruth", "Leo"]
+PEOPLE = ("Mira", "Tom", "Ada", "Ben", "Ivy", "Otto", "Nora", "Max", "Ella", "Finn", "Ruth", "Leo")
+TALES = [f"Once there was {name} who {deed} and" for name in PEOPLE for deed in sorted(GLAD | SAD)]
 
 
 def even(query: str, answer: str) -> float:
@@ -121,7 +120,7 @@ def open_ended(num: int, kept: Kept) -> None:
         ask_for = partial(part, OPENINGS, num=num)
         compete(Contest(title, stories, ask_for, measures, EVEN), contestants(8, depth), "best of 8", kept)
     couplets = sorted({row["prompt"].partition(",")[0] + "," for row in _items("articles.jsonl")})
-    for title, prompts in (("tales", [f"Once there was {name} who" for name in PEOPLE]), ("couplets", couplets)):
+    for title, prompts in (("tales", TALES), ("couplets", couplets)):
         asked = partial(part, prompts, num=num)
         title = f"bundled, {title}, at most 30 tokens"
         compete(Contest(title, bundled, asked, measures, EVEN), contestants(8, 30), "best of 8", kept)
@@ -146,9 +145,9 @@ def closed(num: int, kept: Kept) -> None:
 
 
 def alternating(query: str, answer: str) -> float:
-    """The share of a tale's four deeds that are in the order glad, sad, glad, sad; the model writes mostly one mood."""
-    deeds = [word in GLAD for word in re.findall(r"\w+", answer) if word in GLAD | SAD][:4]
-    return sum(deed == (place % 2 == 0) for place, deed in enumerate(deeds)) / 4
+    """The share of a tale's second to fourth deed whose mood is not that of the deed before; mostly the model keeps one."""
+    moods = [word in GLAD for word in re.findall(r"\w+", query + answer) if word in GLAD | SAD][:4]
+    return sum(one != other for one, other in pairwise(moods)) / 3
 
 
 def mentions(query: str, answer: str) -> float:
@@ -158,25 +157,30 @@ def mentions(query: str, answer: str) -> float:
 
 def scored(num: int, kept: Kept) -> None:
     """What selection on a score finds: tales that should alternate in mood, stories that should mention four things."""
-    tales = [f"Once there was {name} who" for name in PEOPLE]
     stories = wn.load(str(MODELS / "stories260K"))
     for title, model, prompts, score, depth in (
-        ("bundled, tales scored by how their moods alternate", wn.load("bundled"), tales, alternating, 30),
+        ("bundled, tales scored by how their moods alternate", wn.load("bundled"), TALES, alternating, 30),
         ("stories260K, scored by what they mention", stories, OPENINGS, mentions, 40),
     ):
         judge = Verifier(score.__name__, score, identity=score.__name__)
-        measures = {"score": _scored_by(score), **LOGPROB}
-        contest = Contest(title, model, partial(part, list(prompts), num=num), measures, judge)
+        measures: dict[str, Callable[[Result, str], float]] = {"score": _Score(score), **LOGPROB}
+        contest = Contest(title, model, partial(part, prompts, num=num), measures, judge)
         compete(contest, _scorers(depth, score), "best of 8", kept)
 
 
-def _scored_by(score: Callable[[str, str], float]) -> Callable[[Result, str], float]:
-    return lambda found, prompt: score("", found.text)
+class _Score(NamedTuple):
+    """What a function says of the preferred text."""
+
+    score: Callable[[str, str], float]
+
+    def __call__(self, found: Result, prompt: str) -> float:
+        return self.score(prompt, found.text)
 
 
 def _scorers(depth: int, score: Callable[[str, str], float]) -> dict[str, Contestant]:
     def pick(result: Result) -> np.ndarray:
-        return np.array([score("", text) for text in result.texts])
+        assert result.problem is not None
+        return np.array([score(result.problem.query, text) for text in result.texts])
 
     def with_score(name: str, **settings: Any) -> Contestant:
         return Contestant(name, {"depth": depth, **settings}, pick)
@@ -287,7 +291,7 @@ def main() -> None:
     from benchmarks.search_editing import editing
 
     parts = {"open": open_ended, "closed": closed, "scored": scored, "power": power, "human": human, "editing": editing}
-    each = {"open": 4, "closed": 20, "scored": 4, "power": 4, "human": 8, "editing": 20}
+    each = {"open": 10, "closed": 40, "scored": 10, "power": 10, "human": 8, "editing": 20}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", nargs="*", choices=[*parts, []], help="all unless given")
     parser.add_argument("--prompts", type=int, help=f"a seed; as they are: {each}")
