@@ -205,6 +205,15 @@ def test_the_summary_says_what_the_ledger_says(run):
     assert headline([data, data]).startswith("2 runs")
 
 
+def test_an_audited_run_shows_its_labels_round_by_round_and_another_has_no_column_for_them(run):
+    assert "labels so far" not in Parser(page([from_run(run)])).text
+    audited = [{**row, "audit": {"labels": 1040 + row["round"], "bound": 0.2519}} for row in run.rounds]
+    text = Parser(page([{**from_run(run), "rounds": audited}])).text
+    assert "s − f at least" in text
+    assert all(f"{row['audit']['labels']:,}" in text for row in audited)
+    assert text.count("+0.252") >= len(audited)
+
+
 def test_without_gold_the_page_says_what_is_not_identifiable(tmp_path):
     data = from_run(small_run(gold=None, abstentions=()))
     assert any("not identifiable" in text for text in unknown([data]))

@@ -40,6 +40,7 @@ LEDGER = (
     ("transmission", "transmission", "+.3f"),
     ("tokens so far", "tokens", ","),
 )
+AUDIT = (("labels so far", "labels", ","), ("s − f at least", "bound", "+.3f"))  # only where an audit was asked for
 
 
 def page(
@@ -72,6 +73,7 @@ def page(
     )
     environment.filters["number"] = number
     parts = sections(runs, rivals)
+    columns = LEDGER + (AUDIT if any(row["audit"] for run in runs for row in run["rounds"]) else ())
     script, style, vega = _file("page.js"), _file("page.css"), vega_bundle()
     text = environment.from_string(_file("page.html")).render(
         kicker=" · ".join(dict.fromkeys(run["task"].get("name", "") for run in runs)).strip(" ·"),
@@ -86,7 +88,7 @@ def page(
         many=len(runs) > 1,
         summary=summary(runs),
         sections=parts,
-        ledger={"headings": [heading for heading, _, _ in LEDGER], "rows": [ledger(run) for run in runs]},
+        ledger={"headings": [heading for heading, _, _ in columns], "rows": [ledger(run, columns) for run in runs]},
         samples=[samples(run) for run in runs],
         provenance=[provenance(run) for run in runs],
         version=__version__,
@@ -95,7 +97,7 @@ def page(
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def ledger(run: RunData) -> list[list[str]]:
+def ledger(run: RunData, columns: Sequence[tuple[str, str, str]] = LEDGER) -> list[list[str]]:
     """One row of cells a round; selection and transmission are of correctness, or of the score where gold is missing."""
     rows = []
     for row in run["rounds"]:
@@ -107,8 +109,9 @@ def ledger(run: RunData) -> list[list[str]]:
             "one_step": _interval(predicted["one_step"].get("interval")),
             "free": predicted["free_running"].get("error"),
         }
-        known = {**row, **theory, **(terms.get("correctness") or terms.get("score") or {}), "tokens": tokens}
-        rows.append([number(known.get(key), form) for _, key, form in LEDGER])
+        audit = {key: row["audit"][key] for _, key, _ in AUDIT} if row["audit"] else {}
+        known = {**row, **theory, **(terms.get("correctness") or terms.get("score") or {}), **audit, "tokens": tokens}
+        rows.append([number(known.get(key), form) for _, key, form in columns])
     return rows
 
 
