@@ -163,7 +163,7 @@ def scored(num: int, kept: Kept) -> None:
         ("stories260K, scored by what they mention", stories, OPENINGS, mentions, 40),
     ):
         judge = Verifier(score.__name__, score, identity=score.__name__)
-        measures: dict[str, Callable[[Result, str], float]] = {"score": _Score(score), **LOGPROB}
+        measures: dict[str, Any] = {"score": _Score(score), **LOGPROB}
         contest = Contest(title, model, partial(part, prompts, num=num), measures, judge)
         compete(contest, _scorers(depth, score), "best of 8", kept)
 

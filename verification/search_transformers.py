@@ -236,8 +236,8 @@ def compare(
     return tallies
 
 
-def verify(name: str, num: int, file: Path | None) -> int:
-    """All widths and settings of one model; gives how many searches differ."""
+def verify(name: str, num: int, widths: Sequence[int], file: Path | None) -> int:
+    """All settings of one model; gives how many searches differ."""
     from winnow.models.load import _bundled_directory
 
     model = wn.load(name)
@@ -246,7 +246,7 @@ def verify(name: str, num: int, file: Path | None) -> int:
     rival: Any = None
     known = [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
     differ = 0
-    for width in WIDTHS:
+    for width in widths:
         about = {"model": Path(name).name, "identity": model.identity, "prompts": num, "end": end, "width": width}
         done = {row["ending"]: row for row in known if about.items() <= row.items()}
         left = [mode for mode in MODES if mode.ending not in done]
@@ -279,11 +279,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
     parser.add_argument("--prompts", type=int, default=200)
+    parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep a line for each model, width and setting here")
     arguments = parser.parse_args()
     if arguments.json is not None:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    sys.exit(1 if sum(verify(name, arguments.prompts, arguments.json) for name in arguments.models) else 0)
+    sys.exit(
+        1 if sum(verify(name, arguments.prompts, arguments.widths, arguments.json) for name in arguments.models) else 0
+    )
 
 
 if __name__ == "__main__":
