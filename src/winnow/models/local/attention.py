@@ -82,17 +82,37 @@ def attend(
                 module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
             )
         return _capped(query, key, value, attention_mask, scaling, softcap), None
-    layer, num, whole = int(module.layer_idx), view.queries, query.shape[2]  # type: ignore[arg-type]
+    seen = attend_view(
+        int(module.layer_idx),  # type: ignore[arg-type]
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
+        scaling,
+        view,
+        softcap,
+    )
+    return seen[None], None
+
+
+def attend_view(
+    layer: int,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    scaling: float,
+    view: View,
+    softcap: float | None = None,
+) -> torch.Tensor:
+    """``[T, H, width]`` for queries ``[T, H, d]``, keys and values ``[T, Hkv, d]`` of one layer; zeros for padding."""
+    num, whole = view.queries, query.shape[0]
     view.layers += 1
     if whole != num:
-        query, key, value = query[:, :, :num], key[:, :, :num], value[:, :, :num]
-    view.store.write(layer, view.write_start, view.write_slots, key[0].transpose(0, 1), value[0].transpose(0, 1))
+        query, key, value = query[:num], key[:num], value[:num]
+    view.store.write(layer, view.write_start, view.write_slots, key, value)
     heads, few = query.shape[1], key.shape[1]
-    scaled = (query[0] * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
+    scaled = (query.transpose(0, 1) * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
     out = _parts(scaled, view, layer, softcap).view(heads, num, value.shape[-1]).transpose(0, 1)
-    if whole != num:
-        out = torch.cat([out, out.new_zeros((whole - num, *out.shape[1:]))])
-    return out[None].contiguous(), None
+    return out.contiguous() if whole == num else torch.cat([out, out.new_zeros((whole - num, *out.shape[1:]))])
 
 
 def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -> torch.Tensor:

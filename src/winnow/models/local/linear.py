@@ -107,7 +107,7 @@ class Packed(torch.nn.Module):
 
     def __init__(self, layer: torch.nn.Linear | Conv1D, make: Callable[..., Product]) -> None:
         super().__init__()
-        self.weight, self.bias = layer.weight, layer.bias
+        self.weight, self.bias, self.make = layer.weight, layer.bias, make
         self.transposed = isinstance(layer, Conv1D)  # GPT-2 keeps its weights as [in, out]
         matrix = self.matrix().detach()
         self.out_features, self.in_features = matrix.shape

@@ -17,6 +17,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from winnow.models.local.attention import NAME, View
+from winnow.models.local.decoder import decoder_of
 from winnow.values.errors import ModelError
 
 MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
@@ -76,6 +77,7 @@ class Network:
         self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
         self._trunk, self._given = model.base_model, _Given()
         self._untouched = torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=self.device)
+        self.decoder = decoder_of(model)
         self._read: torch.Tensor | None = None
         self._gathered = False
         head = model.get_output_embeddings()
@@ -106,6 +108,17 @@ class Network:
         if num < MIN_ROWS:
             tokens = torch.cat([tokens, tokens[:1].expand(MIN_ROWS - num)])
             positions = torch.cat([positions, positions[:1].expand(MIN_ROWS - num)])
+        hidden = self._decode(tokens, positions, view)[:num]
+        if view.layers != self.num_layers:
+            raise NotImplementedError(f"{view.layers} of {self.num_layers} layers attend through the registry")
+        if not self.token_bytes:
+            slot = (t for side in (view.store.keys, view.store.values) for t in side if t is not None)
+            self.token_bytes = sum(t[0].numel() * t.element_size() for t in slot)
+        return hidden
+
+    def _decode(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+        if self.decoder is not None:
+            return self.decoder.trunk(tokens, positions, view)
         self._attention(NAME)
         output = self._trunk(
             input_ids=tokens[None],
@@ -114,12 +127,7 @@ class Network:
             use_cache=False,
             view=view,
         )
-        if view.layers != self.num_layers:
-            raise NotImplementedError(f"{view.layers} of {self.num_layers} layers attend through the registry")
-        if not self.token_bytes:
-            slot = (t for side in (view.store.keys, view.store.values) for t in side if t is not None)
-            self.token_bytes = sum(t[0].numel() * t.element_size() for t in slot)
-        hidden: torch.Tensor = output.last_hidden_state[0, :num]
+        hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
 
     def readout(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -127,9 +135,12 @@ class Network:
         num = hidden.shape[0]
         if num < MIN_ROWS:
             hidden = torch.cat([hidden, hidden[:1].expand(MIN_ROWS - num, -1)])
-        with self._trunk_given(hidden):
-            logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0, :num]
-        return torch.log_softmax(logits.float(), dim=-1)
+        if self.decoder is not None:
+            logits = self.decoder.logits(hidden)
+        else:
+            with self._trunk_given(hidden):
+                logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0]
+        return torch.log_softmax(logits[:num].float(), dim=-1)
 
     @contextlib.contextmanager
     def _trunk_given(self, hidden: torch.Tensor) -> Iterator[None]:

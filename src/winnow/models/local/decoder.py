@@ -1,0 +1,147 @@
+"""Decoders of Llama's shape, run without their module tree: the same weights, a third of the calls.
+
+A step of a small model over a few rows is bound by dispatch. Here the query, key and value products are one, gate and up
+are one, norms and rotations are one kernel each, and nothing but tensors is passed on. Laid out once at load, for exactly
+the classes named below and only where the weights are small enough to be held twice; checked against the module tree on
+one row before use, and left alone if it differs. Everything else goes through the module tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import linear, rms_norm, silu
+
+from winnow.models.local.attention import View, attend_view
+from winnow.models.local.cache import Store
+from winnow.models.local.linear import Packed
+
+SHAPED = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
+LARGEST = 2**28  # parameters; above, products take all the time
+TOLERANCE, COARSE = 2e-5, 5e-2  # of the largest hidden state, in float32 and in half precision
+PROBE = 17  # tokens
+
+Product = Callable[[torch.Tensor], torch.Tensor]
+
+
+class _Layer(NamedTuple):
+    before_attention: tuple[torch.Tensor, float]  # a norm: weight, epsilon
+    query_key_value: Product
+    query_norm: tuple[torch.Tensor, float] | None
+    key_norm: tuple[torch.Tensor, float] | None
+    out: Product
+    before_gate: tuple[torch.Tensor, float]
+    gate_up: Product
+    down: Product
+
+
+class Decoder:
+    """The trunk and the readout of one model.
+
+    Parameters
+    ----------
+    model : one of the classes in ``SHAPED``, in evaluation mode.
+    """
+
+    def __init__(self, model: Any) -> None:
+        config = model.config
+        attention = model.model.layers[0].self_attn
+        self.width = int(attention.head_dim)
+        self.heads, self.few = int(config.num_attention_heads), int(config.num_key_value_heads)
+        self.scaling = float(attention.scaling)
+        self.embedding, self.head = model.model.embed_tokens, model.lm_head
+        self.last = _norm(model.model.norm)
+        self.layers = [_layer(layer) for layer in model.model.layers]
+        length = int(config.max_position_embeddings)
+        cos, sin = model.model.rotary_emb(
+            self.embedding.weight[:1, None], torch.arange(length, device=model.device)[None]
+        )
+        half = self.width // 2
+        self.cos, self.sin = cos[0, :, None], torch.cat([-sin[0, :, None, :half], sin[0, :, None, half:]], -1)
+
+    def trunk(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+        """Last hidden states ``[T, d]``."""
+        hidden = self.embedding(tokens)
+        rows, size = tokens.numel(), self.heads + self.few
+        cos, sin, half = self.cos[positions], self.sin[positions], self.width // 2
+        for index, layer in enumerate(self.layers):
+            mixed = layer.query_key_value(_normed(hidden, layer.before_attention)).view(rows, -1, self.width)
+            both = mixed[:, :size]
+            if layer.query_norm is not None and layer.key_norm is not None:
+                query = _normed(both[:, : self.heads], layer.query_norm)
+                both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
+            both = torch.addcmul(both * cos, both.roll(half, -1), sin)
+            seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
+            hidden = hidden + layer.out(seen.reshape(rows, -1))
+            gate, up = layer.gate_up(_normed(hidden, layer.before_gate)).chunk(2, -1)
+            hidden = hidden + layer.down(silu(gate).mul_(up))
+        return _normed(hidden, self.last)
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """``[M, V]``."""
+        result: torch.Tensor = self.head(hidden)
+        return result
+
+
+def decoder_of(model: Any) -> Decoder | None:
+    """A decoder for a model of the right class and size that gives its hidden states; None for any other."""
+    config = model.config
+    kinds = set(getattr(config, "layer_types", None) or [])
+    plain = getattr(config, "hidden_act", "") == "silu" and kinds <= {"full_attention", "sliding_attention"}
+    rope = getattr(config, "rope_parameters", None) or {}
+    if type(model).__name__ not in SHAPED or not plain or rope.get("rope_type") != "default":
+        return None
+    if sum(weight.numel() for weight in model.parameters()) > LARGEST:
+        return None
+    with torch.inference_mode():
+        decoder = Decoder(model)
+        return decoder if _agrees(model, decoder) else None
+
+
+def _agrees(model: Any, decoder: Decoder) -> bool:
+    """Whether both give the same hidden states for one row."""
+    num = min(PROBE, int(model.config.max_position_embeddings))
+    tokens = torch.arange(num, device=model.device) * 7 % int(model.config.vocab_size)
+    causal = torch.full((num, num), -torch.inf, dtype=model.dtype, device=model.device).triu(1)
+    store = Store(len(decoder.layers), num)
+    view = View(queries=num, store=store, write_start=0, write_slots=None, seen=(0, num), seen_mask=causal)
+    own = decoder.trunk(tokens, torch.arange(num, device=model.device), view).float()
+    expected = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0].float()
+    tolerance = TOLERANCE if model.dtype == torch.float32 else COARSE
+    return bool((own - expected).abs().max() <= tolerance * expected.abs().max())
+
+
+def _layer(layer: Any) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return _Layer(
+        before_attention=_norm(layer.input_layernorm),
+        query_key_value=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
+        query_norm=_norm(attention.q_norm) if hasattr(attention, "q_norm") else None,
+        key_norm=_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
+        out=attention.o_proj,
+        before_gate=_norm(layer.post_attention_layernorm),
+        gate_up=_joined(mlp.gate_proj, mlp.up_proj),
+        down=mlp.down_proj,
+    )
+
+
+def _joined(*layers: Any) -> Product:
+    """Several products of the same input as one, packed as they are."""
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    biased = [layer.bias for layer in layers if layer.bias is not None]
+    bias = torch.cat([one.detach() for one in biased]) if len(biased) == len(layers) else None
+    if all(isinstance(layer, Packed) for layer in layers):
+        product: Product = layers[0].make(weight, bias)
+        return product
+    return lambda x: linear(x, weight, bias)
+
+
+def _norm(module: Any) -> tuple[torch.Tensor, float]:
+    return module.weight.detach(), float(module.variance_epsilon)
+
+
+def _normed(x: torch.Tensor, norm: tuple[torch.Tensor, float]) -> torch.Tensor:
+    weight, epsilon = norm
+    return rms_norm(x, weight.shape, weight, epsilon)
