@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from winnow.models.local.codec import TransformersCodec
@@ -111,3 +112,35 @@ def test_a_chat_template_that_refuses_is_an_input_error(make: Make) -> None:
     codec = make(["a"], chat_template="{{ raise_exception('no system role here') }}")
     with pytest.raises(InputError, match="no system role here"):
         codec.encode((Message("system", "a"),))
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "plain", "bundled", "special"])
+def test_a_continuation_after_a_long_prompt_is_encoded_after_its_end_alone(
+    kind: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same tokens as encoding everything again, and far fewer characters of it."""
+    import winnow.models.local.codec as module
+
+    merges = [("a", "b"), (" ", "a"), (" a", "b"), ("b", "b"), (".", " ")]
+    pieces = ["a", "b", ".", " ", "ab", " a", " ab", "bb", ". "]
+    if kind == "metaspace":
+        codec = make(["▁", "a", "b", ".", "▁b", "▁a", "ab"], [("▁", "b"), ("▁", "a"), ("a", "b")], metaspace=True)
+    elif kind == "bundled":
+        from winnow.models.load import load
+
+        codec = load("bundled").codec  # type: ignore[assignment]
+    else:
+        codec = make(pieces, merges, **({"around": "<s> $A", "bos_token": "<s>"} if kind == "special" else {}))
+    words, rng = ("a", "bb", " ab", "abb.", ".", " ", " a b"), np.random.default_rng(2)
+    prompts = ["".join(rng.choice(list("ab. "), size=size)) for size in rng.integers(1, 160, 60)] + ["a" * 90]
+    seen: list[int] = []
+    encode = codec._encode_mixed
+    monkeypatch.setattr(
+        codec, "_encode_mixed", lambda texts: seen.append(sum(len(t) for t, _ in texts)) or encode(texts)
+    )
+    near = codec.encode_continuations(prompts, [words] * len(prompts))
+    with_ends = sum(seen)
+    seen.clear()
+    monkeypatch.setattr(module, "NEAR", 10**9)
+    assert codec.encode_continuations(prompts, [words] * len(prompts)) == near
+    assert with_ends < 0.8 * sum(seen)

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from typing import Any
+from typing import Any, TypeAlias
 
 from winnow.ports.requests import Message, Prompt
 from winnow.values.errors import CapabilityError, InputError
 
 ANCHOR = 8  # tokens of the prompt that are decoded together with what follows, so that spaces come out as written
+NEAR = 40  # characters of the prompt, and more up to a space, that a continuation is encoded together with
 BORDERS = ("\n", ".", "a")  # texts to stand in for a prompt's end
+_Front: TypeAlias = tuple[str, bool, list[int]]  # a text, whether special tokens are put around it, its tokens
 
 
 class TransformersCodec:
@@ -98,14 +100,40 @@ class TransformersCodec:
         heads = self.encode_all(prompts)
         texts = [self._text(prompt) for prompt in prompts]
         pairs = [(row, words) for row, many in enumerate(continuations) for words in many]
-        special = {row: not isinstance(prompts[row], tuple) for row in range(len(prompts))}
-        joint = self._encode_mixed([(texts[row] + words, special[row]) for row, words in pairs])
+        near = self._near(heads, texts)
+        whole = [(text, not isinstance(prompt, tuple), head) for text, prompt, head in zip(texts, prompts, heads)]
+        tails = self._split([(*(near[row] or whole[row]), words) for row, words in pairs])
+        again = [place for place, (row, _) in enumerate(pairs) if tails[place] is None and near[row]]
+        for place, tail in zip(again, self._split([(*whole[pairs[p][0]], pairs[p][1]) for p in again]), strict=True):
+            tails[place] = tail
         result: list[list[list[int] | None]] = [[] for _ in prompts]
-        for (row, words), tokens in zip(pairs, joint, strict=True):
-            head = heads[row]
-            tail = tokens[len(head) :] if tokens[: len(head)] == head else self._apart(head, words)
+        for (row, words), tail in zip(pairs, tails, strict=True):
+            tail = self._apart(heads[row], words) if tail is None else tail
             result[row].append(None if self._unknown is not None and self._unknown in tail else tail)
         return heads, result
+
+    def _near(self, heads: Sequence[list[int]], texts: Sequence[str]) -> list[_Front | None]:
+        """The end of each prompt from a space on, when its tokens alone are those it has in the prompt.
+
+        A continuation is then encoded after this end and not after the whole prompt again.
+        """
+        found: list[_Front | None] = [None] * len(texts)
+        for after in (0, 1):  # some tokenizers put a space before any text, so that one begins after the space
+            cuts = [text.rfind(" ", 0, max(0, len(text) - NEAR)) for text in texts]
+            ends = [text[cut + after :] if cut > 0 else "" for text, cut in zip(texts, cuts, strict=True)]
+            rows = self._encode_mixed([(end, False) for end in ends])
+            for index, (end, row) in enumerate(zip(ends, rows, strict=True)):
+                if not found[index] and row and heads[index][-len(row) :] == row:
+                    found[index] = (end, False, row)
+        return found
+
+    def _split(self, asked: Sequence[tuple[str, bool, list[int], str]]) -> list[list[int] | None]:
+        """What words become after a text: tokens of both less the text's; None where the text's are not among them."""
+        joint = self._encode_mixed([(text + words, special) for text, special, _, words in asked])
+        return [
+            tokens[len(head) :] if tokens[: len(head)] == head else None
+            for tokens, (_, _, head, _) in zip(joint, asked, strict=True)
+        ]
 
     def _apart(self, head: list[int], words: str) -> list[int]:
         """Tokens of a continuation that cannot be encoded with its prompt."""
@@ -130,18 +158,15 @@ class TransformersCodec:
         return self._encode_mixed([(self._text(prompt), not isinstance(prompt, tuple)) for prompt in prompts])
 
     def _encode_mixed(self, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
-        rows: dict[int, list[int]] = {}
+        rows: dict[tuple[str, bool], list[int]] = {}
         for special in (True, False):
-            mine = [index for index, (_, wants) in enumerate(texts) if wants is special]
+            mine = [text for text, wants in dict.fromkeys(texts) if wants is special]
             if mine:
-                encoded = self._tokenizer(
-                    [texts[index][0] for index in mine],
-                    add_special_tokens=special,
-                    return_attention_mask=False,
-                    verbose=False,
-                )["input_ids"]
-                rows.update(zip(mine, encoded, strict=True))
-        return [self._open(list(rows[index]), texts[index][0]) for index in range(len(texts))]
+                encoded = self._tokenizer(mine, add_special_tokens=special, return_attention_mask=False, verbose=False)[
+                    "input_ids"
+                ]
+                rows.update(zip(((text, special) for text in mine), encoded, strict=True))
+        return [self._open(list(rows[one]), one[0]) for one in texts]
 
     def _open(self, row: list[int], text: str) -> list[int]:
         """Drop an end token that the tokenizer put after the text."""
