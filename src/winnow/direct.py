@@ -126,4 +126,4 @@ def _many(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
     """A prompt is text or a *tuple* of messages; anything else holds prompts."""
     if isinstance(prompts, str) or (isinstance(prompts, tuple) and not all(isinstance(p, str) for p in prompts)):
         return (prompts,)  # type: ignore[return-value]
-    return tuple(prompts)  # type: ignore[arg-type]
+    return tuple(prompts)

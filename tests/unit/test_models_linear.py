@@ -78,6 +78,27 @@ def test_nothing_global_stays_changed() -> None:
     assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
+@pytest.mark.parametrize("rows_", [8, 127, 128, 700])
+def test_wide_products_are_float32s_and_leave_the_switch_alone(rows_: int) -> None:
+    before = torch.backends.mkldnn.matmul.fp32_precision
+    one = torch.linspace(-3, 3, 4 * rows_ * 64).sin().view(4, rows_, 64)
+    other = torch.linspace(-5, 5, 4 * 200 * 64).cos().view(4, 200, 64).transpose(1, 2)
+    exact = one.double() @ other.double()
+    out = torch.empty(4, rows_, 230)
+    for found in (linear.wide_bmm(one, other), linear.wide_bmm(one, other, out=out[:, :, 30:])):
+        assert float((found.double() - exact).norm() / exact.norm()) < 1e-6
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
+
+
+def test_a_switch_that_computes_in_bfloat16_is_not_used_for_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "wide_bmm", lambda one, other: (one.bfloat16() @ other.bfloat16()).float())
+    linear._wide_is_right.cache_clear()
+    assert not pack(network()).wide
+    monkeypatch.undo()
+    linear._wide_is_right.cache_clear()
+    assert pack(network()).wide
+
+
 def test_training_goes_on_as_before() -> None:
     """Names, gradients and an optimiser's step are the plain model's; what was packed is not used after the step."""
     plain, packed = network(), network()

@@ -19,7 +19,7 @@ BLOCK = 128  # tokens that are summed first; the inverse CDF then looks into one
 
 
 def draw_for(request: Complete, logprob: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
-    """One token a row ``[N]`` as a request's settings say; ``logprob`` may be logits."""
+    """One token a row ``[N]`` as a request's settings say."""
     return draw(
         logprob,
         uniform,
@@ -43,7 +43,7 @@ def draw(
 
     Parameters
     ----------
-    logprob : ``[N, V]`` natural log, up to a constant a row: logits will do.
+    logprob : ``[N, V]`` natural log, normalised.
     uniform : ``[N]`` float64 in [0, 1).
     temperature : >= 0; 0 takes the most probable token, ties to the smaller one.
     top_p, min_p, typical : as in ``models.sampling.temper``.
@@ -52,8 +52,9 @@ def draw(
         best = logprob == logprob.amax(dim=1, keepdim=True)
         return torch.where(best, torch.arange(logprob.shape[1], device=logprob.device), logprob.shape[1]).amin(dim=1)
     if top_p >= 1.0 and min_p <= 0.0 and typical >= 1.0:
-        scaled = logprob.float() - logprob.amax(dim=1, keepdim=True).float()
-        return inverse((scaled if temperature == 1.0 else scaled / temperature).exp(), uniform)
+        if temperature == 1.0:
+            return inverse(logprob.float().exp(), uniform)
+        return inverse(((logprob - logprob.amax(dim=1, keepdim=True)).float() / temperature).exp(), uniform)
     return inverse(temper(logprob, temperature, top_p, min_p, typical), uniform)
 
 
