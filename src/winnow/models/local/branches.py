@@ -278,7 +278,7 @@ class Branches:
 
     def _mask_before(self, path: IntArray) -> torch.Tensor:
         """What the block's queries see before it; a solid block's stays as it is from row to row."""
-        if not self._solid:
+        if not self._solid or path.shape[0] != self.groups:  # a pass over part of a row has other queries
             return self._mask(path, 0, self.start)
         if self._before is None or self._before[0] != self.start:
             self._before = (self.start, self._mask(path, 0, self.start))
