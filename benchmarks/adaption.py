@@ -172,10 +172,11 @@ def plan(num_seeds: int, num_workers: int, *, num_queries: int = 64) -> str:
     torch.set_num_threads(1)
     gold, queries = gold_of(task) or {}, list(task.queries[:num_queries])
     backend = Router(model, evaluator_of(task, model))
-    examples = [Item(query, gold[query]) for query in task.queries[-task.examples :]]
+    pool = [Item(query, gold[query]) for query in task.queries[num_queries:]]
+    full_contexts = [pool[start : start + task.examples] for start in range(0, num_queries * 8, 8)]
     seconds = []
-    shown: list[list[Item]] = [[], examples]
-    for contexts in ([context] * num_queries for context in shown):
+    no_contexts: list[list[Item]] = [[] for _ in queries]
+    for contexts in (no_contexts, full_contexts):
         began = time.process_time()
         items, _ = run(write_answers(task, contexts, queries, Key(0), chat=model.chat), backend)
         run(evaluate(items), backend)
