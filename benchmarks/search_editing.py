@@ -57,7 +57,7 @@ def editing(num: int, kept: Kept, *, causal: str = "bundled", masked_name: str =
         apart = np.array(values["right noun"]) - np.array(rows[BASELINE]["right noun"])
         said = {key: str(mean(many)) for key, many in values.items()}
         shown.append({"method": name, **said, "right noun, less left to right's": str(mean(apart.tolist()))})
-    table(f"bundled couplets, the second line given, {num} a seed", shown)
+    table(f"bundled couplets, the second line given, {len(asked[0])} a seed", shown)
 
 
 def _all(
