@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from winnow.direct import complete as complete
     from winnow.direct import logprob as logprob
     from winnow.loading import load as load
+    from winnow.lookahead.amplify import amplify as amplify
     from winnow.search.call import search as search
     from winnow.values.errors import WinnowError as WinnowError
 
@@ -34,6 +35,7 @@ _HOME = {
     "Task": "winnow.adaption.task",
     "WinnowError": "winnow.values.errors",
     "adapt": "winnow.api",
+    "amplify": "winnow.lookahead.amplify",
     "complete": "winnow.direct",
     "load": "winnow.loading",
     "logprob": "winnow.direct",

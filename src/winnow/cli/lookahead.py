@@ -64,7 +64,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option("--stride", type=int, default=8, show_default=True, help="(5) at every so many positions.")
 @click.option("--weight", type=Numbers(float), default="none", help="Fixed weights to report beside the fitted one.")
 @click.option("--max-tokens", type=int, help="Read at most so many tokens of the texts.")
-@click.option("--overlap", type=int, help="Tokens of context that stretches of a long text share. Default: half.")
+@click.option("--overlap", type=int, help="Tokens of context that stretches of a long text share. Default: three quarters.")
 @click.option("--horizon", type=int, default=12, show_default=True, help="Tokens of the horizon curve; 0 for none.")
 @click.option("--write", type=int, default=0, metavar="N", help="Write N texts, naive and amplified, and compare them.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Names the halves and all that is drawn.")

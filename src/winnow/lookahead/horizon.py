@@ -7,15 +7,16 @@ there. Chance is what frequencies alone give; where the two meet is the horizon.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
 
 from winnow.lookahead.beams import distributions
-from winnow.lookahead.look import chains
+from winnow.lookahead.look import chain
 from winnow.lookahead.particles import ROWS
-from winnow.ports.program import Program
+from winnow.ports.program import Program, gather
 from winnow.ports.requests import Cost, Request, draw
 from winnow.values.logspace import FloatArray, IntArray
 from winnow.values.random import Key, uniforms
@@ -48,18 +49,15 @@ class Horizon(Request[Horizons]):
 
 def horizon(request: Horizon) -> Program[Horizons]:
     """Answer a Horizon. Distance 1 is the model's own next-token distribution; ends are tokens like others here."""
-    tree, nodes, _, place = chains(request.lead, request.rows, request.begin)
-    scored = [row.size - int(start) for row, start in zip(request.rows, request.begin, strict=True)]
-    owner = np.repeat(np.arange(len(scored)), scored)
-    left = np.array(scored)[owner] - place  # tokens of the row from here on
-    chosen = np.flatnonzero((place % request.stride == 0) & (left >= request.length))
-    at = request.begin[owner[chosen]] + place[chosen]
-    token = np.array(
-        [request.rows[row][start : start + request.length] for row, start in zip(owner[chosen], at, strict=True)],
-        np.int64,
-    ).reshape(chosen.size, request.length)
+    return joined((yield from gather([_row(request, number) for number in range(len(request.rows))])))
+
+
+def _row(request: Horizon, number: int) -> Program[Horizons]:
+    tree, nodes, tokens = chain(request.lead, request.rows[number], int(request.begin[number]))
+    chosen = np.arange(0, nodes.size - request.length + 1, request.stride)
+    token = tokens[chosen[:, None] + np.arange(request.length)]
     logprob, said = np.zeros(token.shape), np.zeros((chosen.size, request.num, request.length), np.int64)
-    node = nodes[chosen]
+    node, key = nodes[chosen], request.key.child(number)
     slots = np.arange(chosen.size * request.num)
     for step in range(request.length if chosen.size else 0):
         full = yield from distributions(tree, node, request.vocabulary, rows=ROWS)
@@ -68,11 +66,22 @@ def horizon(request: Horizon) -> Program[Horizons]:
         logprob[:, step] = logsumexp(true, axis=1) - np.log(true.shape[1])
         if step == 0:
             node, full = np.repeat(node, request.num), np.repeat(full, request.num, axis=0)
-        drawn = draw(full, uniforms(request.key.child(step), "horizon", slots)[:, 0])
+        drawn = draw(full, uniforms(key.child(step), "horizon", slots)[:, 0])
         said[:, :, step] = drawn.reshape(chosen.size, request.num)
         if step < request.length - 1:
             tree, node = tree.append(node, drawn, full[np.arange(node.size), drawn])
-    return Horizons(token=token, logprob=logprob, drawn=said, row=owner[chosen], cost=Cost())
+    return Horizons(token=token, logprob=logprob, drawn=said, row=np.full(chosen.size, number), cost=Cost())
+
+
+def joined(found: Sequence[Horizons]) -> Horizons:
+    """Several as one."""
+    return Horizons(
+        token=np.concatenate([one.token for one in found]),
+        logprob=np.concatenate([one.logprob for one in found]),
+        drawn=np.concatenate([one.drawn for one in found]),
+        row=np.concatenate([one.row for one in found]),
+        cost=Cost(),
+    )
 
 
 def above_chance(found: Horizons) -> FloatArray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from winnow.lookahead.beams import Beams, beams, distributions
 from winnow.lookahead.particles import futures, power_marginal
-from winnow.ports.program import Program
+from winnow.ports.program import Program, gather
 from winnow.ports.requests import Cost, Request
 from winnow.values.errors import InputError
 from winnow.values.logspace import FloatArray, IntArray, entropy
@@ -69,16 +69,22 @@ class Look(Request[Looks]):
 
 
 def look(request: Look) -> Program[Looks]:
-    """Answer a Look by asking for next tokens; the cost is left to whoever runs this."""
-    tree, nodes, token, place = chains(request.lead, request.rows, request.begin)
+    """Answer a Look by asking for next tokens, all rows in lockstep; the cost is left to whoever runs this."""
+    rows = [_row(request, number) for number in range(len(request.rows))]
+    return merged((yield from gather(rows)))
+
+
+def _row(request: Look, number: int) -> Program[Looks]:
+    """One row of a look: its own tree, so that its context is a prefix that everything below sees whole."""
+    tree, nodes, token = chain(request.lead, request.rows[number], int(request.begin[number]))
     p = yield from distributions(tree, nodes, request.vocabulary, rows=_ROWS)
     found = yield from beams(tree, nodes, p, widths=request.widths, depth=request.depth, end_tokens=request.end_tokens)
     power = np.full((nodes.size, len(request.powers), request.future_depth), np.nan)
     asked = np.zeros((len(request.widths) + 1, max(request.depth, request.future_depth)), np.int64)
-    for row, width in enumerate(request.widths):
-        asked[row] = np.pad(found[width].asked, (0, asked.shape[1] - request.depth), mode="edge")
+    for place, width in enumerate(request.widths):
+        asked[place] = np.pad(found[width].asked, (0, asked.shape[1] - request.depth), mode="edge")
     if request.powers:
-        chosen = np.flatnonzero(place % request.stride == 0)
+        chosen = np.arange(0, nodes.size, request.stride)
         expected = yield from futures(
             tree,
             nodes[chosen],
@@ -86,8 +92,8 @@ def look(request: Look) -> Program[Looks]:
             powers=request.powers,
             depth=request.future_depth,
             num=request.num_futures,
-            key=request.key.child("look"),
-            slots=nodes[chosen],
+            key=request.key.child("look", number),
+            slots=chosen,
             end_tokens=request.end_tokens,
             least=request.least,
         )
@@ -96,10 +102,9 @@ def look(request: Look) -> Program[Looks]:
                 q = power_marginal(p[chosen], expected[a, depth], alpha)
                 power[chosen, a, depth] = q[np.arange(chosen.size), token[chosen]]
         followed = int((np.exp(p[chosen]) > request.least).sum())
-        asked[-1, 1 : request.future_depth] = followed * np.cumsum(
-            [1, *([request.num_futures] * max(0, request.future_depth - 2))][: max(0, request.future_depth - 1)]
-        )
-        asked[-1, request.future_depth :] = asked[-1, request.future_depth - 1]
+        for depth in range(1, asked.shape[1]):
+            deeper = min(depth, request.future_depth - 1)
+            asked[-1, depth] = followed * (1 + request.num_futures * (deeper - 1)) if deeper else 0
     order = np.argsort(-p, axis=1, kind="stable")
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(order.shape[1]), order.shape), axis=1)
@@ -117,32 +122,45 @@ def look(request: Look) -> Program[Looks]:
     )
 
 
-def chains(lead: IntArray, rows: Sequence[IntArray], begin: IntArray) -> tuple[Tree, IntArray, IntArray, IntArray]:
-    """Rows as chains of nodes below one root: the tree, and for each scored position its node, its token and its place.
-
-    The node is that of everything before the position; the place counts from the row's first scored token.
+def merged(looks: Sequence[Looks]) -> Looks:
+    """Several looks as one.
 
     Raises
     ------
     InputError
-        When there are no rows.
+        When there are none.
     """
-    if not rows:
+    if not looks:
         raise InputError("nothing to look at", where="lookahead")
-    tree, size = Tree([lead.tolist()]), max(row.size for row in rows)
-    node = np.zeros((len(rows), size), np.int64)  # of what stands before each place
-    for place in range(1, size):  # a level at a time, for all rows
-        deep = np.flatnonzero([row.size > place for row in rows])
-        tokens = np.array([rows[int(number)][place - 1] for number in deep], np.int64)
-        tree, node[deep, place] = tree.append(node[deep, place - 1], tokens, np.zeros(deep.size))
-    ends = [row.size for row in rows]
-    scored = list(zip(range(len(rows)), begin.tolist(), ends, strict=True))
-    return (
-        tree,
-        np.concatenate([node[number, start:end] for number, start, end in scored]),
-        np.concatenate([rows[number][start:] for number, start, _ in scored]),
-        np.concatenate([np.arange(end - start) for _, start, end in scored]),
+    cost = Cost()
+    for one in looks:
+        cost = cost.plus(one.cost)
+    return Looks(
+        logprob=np.concatenate([one.logprob for one in looks]),
+        rank=np.concatenate([one.rank for one in looks]),
+        ranked=np.concatenate([one.ranked for one in looks]),
+        entropy=np.concatenate([one.entropy for one in looks]),
+        first=np.concatenate([one.first for one in looks]),
+        beam=np.concatenate([one.beam for one in looks]),
+        power=np.concatenate([one.power for one in looks]),
+        asked=np.sum([one.asked for one in looks], axis=0),
+        vocabulary=looks[0].vocabulary,
+        cost=cost,
     )
+
+
+def chain(lead: IntArray, row: IntArray, begin: int) -> tuple[Tree, IntArray, IntArray]:
+    """A row as a chain below a root: the tree, and for each scored position the node before it and its token.
+
+    What is only context is the root's own prompt: encoded once, seen whole by all that hangs below.
+    """
+    tree = Tree([[*lead.tolist(), *row[:begin].tolist()]])
+    nodes, last = [0], 0
+    for token in row[begin:-1].tolist():
+        tree, born = tree.append([last], [token], [0.0])
+        last = int(born[0])
+        nodes.append(last)
+    return tree, np.array(nodes, np.int64), row[begin:]
 
 
 def _ranks(found: Beams, rank: IntArray) -> IntArray:

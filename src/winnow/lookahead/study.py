@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from winnow.lookahead.fit import Base, Mixture, apply, best_temperature, temper
-from winnow.lookahead.horizon import Horizons, above_chance
+from winnow.lookahead.horizon import Horizons, above_chance, joined
 from winnow.lookahead.intervals import Estimate, estimate, estimates, halves
-from winnow.lookahead.look import Looks
+from winnow.lookahead.look import Looks, merged
 from winnow.lookahead.rival import Rival, base_of, fit_rival
 from winnow.lookahead.settings import StudySettings
 from winnow.lookahead.splits import split
@@ -181,14 +181,8 @@ def curve(found: list[Horizons], text: Prepared, key: Key) -> list[dict[str, Any
     found = [one for one in found if one.token.size]
     if not found:
         return []
-    token = np.concatenate([one.token for one in found])
-    both = Horizons(
-        token=token,
-        logprob=np.concatenate([one.logprob for one in found]),
-        drawn=np.concatenate([one.drawn for one in found]),
-        row=np.concatenate([one.row for one in found]),
-        cost=Cost(),
-    )
+    both = joined(found)
+    token = both.token
     count = np.bincount(text.token, minlength=int(token.max()) + 1) + 1.0
     frequency = np.log(count / count.sum())
     unit = np.arange(token.shape[0]) // 16  # neighbouring positions hang together
@@ -199,17 +193,3 @@ def curve(found: list[Horizons], text: Prepared, key: Key) -> list[dict[str, Any
         {"distance": j + 1, "agreement above chance": a._asdict(), "nats above frequencies": n._asdict()}
         for j, (a, n) in enumerate(zip(agreement, advantage, strict=True))
     ]
-
-
-def merged(looks: list[Looks]) -> Looks:
-    """Several looks as one."""
-    joined = ("logprob", "rank", "ranked", "entropy", "first", "beam", "power")
-    cost = Cost()
-    for one in looks:
-        cost = cost.plus(one.cost)
-    return Looks(
-        **{name: np.concatenate([getattr(one, name) for one in looks]) for name in joined},
-        asked=np.sum([one.asked for one in looks], axis=0),
-        vocabulary=looks[0].vocabulary,
-        cost=cost,
-    )

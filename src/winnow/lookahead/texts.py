@@ -88,7 +88,7 @@ def prepare(
     Parameters
     ----------
     max_tokens : at most so many tokens are scored, from the beginning.
-    overlap : tokens before a stretch's scored ones that are context; half of a stretch unless given.
+    overlap : tokens before a stretch's scored ones that are context; three quarters of a stretch unless given.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def prepare(
             where="depth",
             remedy=f"at most {max(1, model.context_length - lead.size)}",
         )
-    overlap = room // 2 if overlap is None else min(overlap, room - 1)
+    overlap = 3 * room // 4 if overlap is None else min(overlap, room - 1)
     stretches: list[Stretch] = []
     left = max_tokens if max_tokens is not None else 1 << 62
     for number, document in enumerate(documents):
