@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -125,5 +126,5 @@ def logprob(
 def _many(prompts: Prompt | Sequence[Prompt]) -> tuple[Prompt, ...]:
     """A prompt is text or a *tuple* of messages; anything else holds prompts."""
     if isinstance(prompts, str) or (isinstance(prompts, tuple) and not all(isinstance(p, str) for p in prompts)):
-        return (prompts,)  # type: ignore[return-value]
-    return tuple(prompts)
+        return (cast("Prompt", prompts),)
+    return tuple(cast("Sequence[Prompt]", prompts))

@@ -21,6 +21,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from winnow.models.local.cache import Store
+from winnow.models.local.linear import wide_bmm
 
 NAME = "winnow"
 
@@ -51,6 +52,7 @@ class View:
     seen_mask: torch.Tensor | None = None  # [n, seen], additive
     block: Block | None = None
     layers: int = 0  # layers that came by
+    wide: bool = False  # whether products of many queries may take ``linear.wide_bmm``
 
 
 def attend(
@@ -129,10 +131,10 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
         sources.append((keys[low:high], values[low:high]))
     columns = sum(k.shape[0] for k, _ in sources)
     score = query.new_empty((few, many, columns + (block.rows if block else 0)))
-    end = 0
+    multiply, end = wide_bmm if view.wide else torch.bmm, 0
     for k, _ in sources:
         start, end = end, end + k.shape[0]
-        torch.bmm(query, k.permute(1, 2, 0), out=score[:, :, start:end])
+        multiply(query, k.permute(1, 2, 0), out=score[:, :, start:end])
     if block is not None:
         _to_queries(score[:, :, columns:], _grid_scores(query, keys, block, num), block, num)
     if softcap is not None:
@@ -148,7 +150,8 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     for _, v in sources:
         start, end = end, end + v.shape[0]
         part = share[:, :, start:end]
-        out = torch.bmm(part, v.transpose(0, 1)) if out is None else torch.baddbmm(out, part, v.transpose(0, 1))
+        part = multiply(part, v.transpose(0, 1))
+        out = part if out is None else out.add_(part)
     if block is None:
         assert out is not None
         return out

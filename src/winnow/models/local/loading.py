@@ -13,7 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.directory import fingerprint, hashes
-from winnow.models.local.linear import pack
+from winnow.models.local.linear import Packing, pack
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.proof import reach
@@ -45,14 +45,15 @@ def load_local(
         tokenizer, model = _read(path, name, DTYPES[dtype], trust_remote_code)
     model.to(place)
     model.eval()
-    way = pack(model).way if products == "packed" else "stock"
+    packing = pack(model) if products == "packed" else Packing("stock", 0.0)
     context = _context_length(model.config.get_text_config(), tokenizer)
     network, codec = _halves(model, tokenizer, name)
+    network.wide = packing.wide
     return LocalModel(
         network,
         codec,
         identity=f"{Path(name).name}@{fingerprint(path)} {dtype} {place.type} batch={batch_size}"
-        + ("" if way == "stock" else f" {way}"),
+        + ("" if packing.way == "stock" else f" {packing.way}"),
         context_length=context,
         batch_size=batch_size,
         reach=reach(network, context),

@@ -78,6 +78,7 @@ class Network:
         self._trunk, self._given = model.base_model, _Given()
         self._untouched = torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=self.device)
         self.decoder = decoder_of(model)
+        self.wide = False  # set where ``linear.pack`` found wide products as accurate
         self._read: torch.Tensor | None = None
         self._gathered = False
         head = model.get_output_embeddings()
@@ -103,7 +104,7 @@ class Network:
         NotImplementedError
             When some layer's attention does not go through transformers' registry.
         """
-        num = tokens.numel()
+        num, view.wide = tokens.numel(), self.wide
         self.counters.fed(num, max(0, MIN_ROWS - num))
         if num < MIN_ROWS:
             tokens = torch.cat([tokens, tokens[:1].expand(MIN_ROWS - num)])
