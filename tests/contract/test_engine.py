@@ -107,6 +107,25 @@ def test_logits_are_the_plain_forwards_after_a_hundred_resamplings_and_forks(
             np.testing.assert_allclose(reply.logprob, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("together", [10, 24, 40])
+def test_passes_of_any_size_give_the_same(together: int, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed cut into passes smaller than a row of its block, of one row, and across rows."""
+    model, cut = open_model(tiny_model("llama")), open_model(tiny_model("llama"))
+    prompts = tuple(letters(20, 50) + letters(9, row % 20) for row in range(26))
+    scored = LogProb(prompts=prompts, continuations=(("ab", "abcd h"),) * 26)
+    requests: list[Request[Any]] = [scored]
+    tree, nodes = Tree([model.codec.encode(prompt) for prompt in prompts[:3]]), np.arange(24) % 3
+    for _ in range(6):
+        tree, nodes = tree.append(nodes, 5 + np.arange(24) % 9, np.zeros(24))
+        requests.append(NextToken(tree=tree, nodes=nodes))
+    tree, nodes = tree.append(np.repeat(nodes, 2), np.tile([6, 9], 24), np.zeros(48))
+    requests.append(NextToken(tree=tree, nodes=nodes))
+    expected = [one(model, request) for request in requests]
+    monkeypatch.setattr("winnow.models.local.branches.TOGETHER", together)
+    for request, whole in zip(requests, expected, strict=True):
+        np.testing.assert_allclose(np.array(one(cut, request).logprob), np.array(whole.logprob), atol=1e-4, rtol=0)
+
+
 def test_prompts_that_differ_early_and_share_all_later_tokens_get_their_own_answers(tiny_model: Tiny) -> None:
     """In one tree, and in two trees whose nodes are numbered and written alike."""
     model = open_model(tiny_model("llama"))

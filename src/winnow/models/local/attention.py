@@ -51,8 +51,8 @@ class View:
     seen: tuple[int, int] = (0, 0)  # slots of ``store``
     seen_mask: torch.Tensor | None = None  # [n, seen], additive
     block: Block | None = None
+    wide: bool = False  # whether products of many rows may go through ``linear.wide_bmm``
     layers: int = 0  # layers that came by
-    wide: bool = False  # whether products of many queries may take ``linear.wide_bmm``
 
 
 def attend(
@@ -121,6 +121,7 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     """``[Hkv, g * n, width]``: the parts scored side by side, one softmax, their values summed."""
     few, many, _ = query.shape
     num, block = view.queries, view.block
+    product = wide_bmm if view.wide else torch.bmm
     sources: list[tuple[torch.Tensor, torch.Tensor]] = []
     if view.stem is not None and view.stem_length:
         keys, values = view.stem.layer(layer)
@@ -131,10 +132,10 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
         sources.append((keys[low:high], values[low:high]))
     columns = sum(k.shape[0] for k, _ in sources)
     score = query.new_empty((few, many, columns + (block.rows if block else 0)))
-    multiply, end = wide_bmm if view.wide else torch.bmm, 0
+    end = 0
     for k, _ in sources:
         start, end = end, end + k.shape[0]
-        multiply(query, k.permute(1, 2, 0), out=score[:, :, start:end])
+        product(query, k.permute(1, 2, 0), out=score[:, :, start:end])
     if block is not None:
         _to_queries(score[:, :, columns:], _grid_scores(query, keys, block, num), block, num)
     if softcap is not None:
@@ -149,8 +150,7 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     out, end = None, 0
     for _, v in sources:
         start, end = end, end + v.shape[0]
-        part = share[:, :, start:end]
-        part = multiply(part, v.transpose(0, 1))
+        part = product(share[:, :, start:end], v.transpose(0, 1))
         out = part if out is None else out.add_(part)
     if block is None:
         assert out is not None

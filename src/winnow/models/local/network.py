@@ -65,6 +65,7 @@ class Network:
 
     def __init__(self, model: Any, *, name: str, show: Callable[[Sequence[int]], str]) -> None:
         self.model, self.name, self.show = model, name, show
+        self.wide = False  # whether attention's products of many rows may go through ``linear.wide_bmm``: set at load
         text_config = model.config.get_text_config()
         self.num_layers = int(text_config.num_hidden_layers)
         self.num_heads = int(getattr(text_config, "num_attention_heads", 1))
@@ -78,7 +79,6 @@ class Network:
         self._trunk, self._given = model.base_model, _Given()
         self._untouched = torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=self.device)
         self.decoder = decoder_of(model)
-        self.wide = False  # set where ``linear.pack`` found wide products as accurate
         self._read: torch.Tensor | None = None
         self._gathered = False
         head = model.get_output_embeddings()
@@ -104,8 +104,9 @@ class Network:
         NotImplementedError
             When some layer's attention does not go through transformers' registry.
         """
-        num, view.wide = tokens.numel(), self.wide
+        num = tokens.numel()
         self.counters.fed(num, max(0, MIN_ROWS - num))
+        view.wide = self.wide
         if num < MIN_ROWS:
             tokens = torch.cat([tokens, tokens[:1].expand(MIN_ROWS - num)])
             positions = torch.cat([positions, positions[:1].expand(MIN_ROWS - num)])

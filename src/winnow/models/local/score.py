@@ -14,7 +14,7 @@ from winnow.models.local.branches import TOGETHER, Branches
 from winnow.models.local.network import Network
 from winnow.models.local.session import distinct, feed_trie
 from winnow.models.local.stem import Stem, new_stem
-from winnow.models.local.trie import STEM_END, Trie, shared_length
+from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
@@ -58,20 +58,18 @@ def _score_rows(
 ) -> list[FloatArray]:
     """Rows side by side: each prompt and all its continuations are one trie; the head runs where a probability is read."""
     heads, which = distinct(prompts)
-    sequences: list[list[list[int]]] = [[list(head)] for head in heads]
-    steps: list[tuple[int, int, int]] = []  # (head, sequence, continuation's first place on its path)
-    owner: list[tuple[int, int]] = []
+    tails: list[list[list[int]]] = [[] for _ in heads]
+    owner: list[tuple[int, int, int, int]] = []  # head, tail of it, row of the request, continuation of the row
     for index, (head, many) in enumerate(zip(which, continuations, strict=True)):
         for number, tail in enumerate(many):
             if tail:
-                steps.append((head, len(sequences[head]), len(heads[head]) - stem.length))
-                owner.append((index, number))
-                sequences[head].append([*heads[head], *tail[:-1]])
-    trie = Trie.of(sequences, stem.length)
+                owner.append((head, len(tails[head]), index, number))
+                tails[head].append(tail[:-1])
+    trie = Trie.of(heads, stem.length, tails)
     rows, row, follows, whose = dict[int, int](), list[int](), list[int](), list[tuple[int, int]]()
     reader: list[int] = []  # of each row that is read, a head it belongs to
-    for (head, sequence, first), (index, number) in zip(steps, owner, strict=True):
-        for place in [STEM_END, *trie.paths[head][sequence]][first:]:
+    for head, tail_number, index, number in owner:
+        for place in (trie.end(head), *trie.paths[head][1 + tail_number]):
             row.append(rows.setdefault(place, len(rows)))
             reader += [head] * (len(rows) - len(reader))
         follows += continuations[index][number] or []

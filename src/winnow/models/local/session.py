@@ -80,7 +80,7 @@ class CachedSession:
         shared = shared_length(tuple(tuple(row) for row in prompts))
         begin = prompts[0][:shared]
         prefix = stem(begin) if stem is not None else new_stem(network, begin)
-        trie = Trie.of([[prompt] for prompt in prompts], shared)
+        trie = Trie.of(prompts, shared)
         self.branches = Branches(network, prefix, trie.size + len(rows) * room)
         hidden = feed_trie(self.branches, trie)
         ends = [trie.end(row) for row in range(len(prompts))]

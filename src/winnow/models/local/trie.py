@@ -26,40 +26,44 @@ class Trie(NamedTuple):
 
     shared: Nodes  # their groups mean nothing
     own: Nodes
-    paths: list[list[list[int]]]  # for each row and each of its sequences, the places of its nodes
+    paths: list[list[list[int]]]  # for each row the places of its head's nodes, then those of each tail's
 
     @property
     def size(self) -> int:
         """Nodes in all."""
         return len(self.shared.tokens) + len(self.own.tokens)
 
-    def end(self, row: int, sequence: int = 0) -> int:
-        """The place a sequence ends at."""
-        path = self.paths[row][sequence]
-        return path[-1] if path else STEM_END
+    def end(self, row: int) -> int:
+        """The place a row's head ends at."""
+        head = self.paths[row][0]
+        return head[-1] if head else STEM_END
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[Sequence[int]]], length: int) -> Trie:
-        """The trie of rows of sequences, all of which begin with the same ``length`` tokens.
+    def of(cls, heads: Sequence[Sequence[int]], length: int, tails: Sequence[Sequence[Sequence[int]]] = ()) -> Trie:
+        """The trie of rows that all begin with the same ``length`` tokens, with any number of tails behind each.
 
-        >>> Trie.of([[[1, 2]], [[1, 3]]], 0)[:2]
+        >>> Trie.of([[1, 2], [1, 3]], 0)[:2]
         (Nodes(tokens=[1], parents=[-1], groups=[-1]), Nodes(tokens=[2, 3], parents=[0, 0], groups=[0, 1]))
         """
         number: dict[tuple[int, int], int] = {}  # of (node above, token), in order of appearance
         owner: list[int] = []
+
+        def walk(above: int, tokens: Sequence[int], row: int) -> list[int]:
+            path = []
+            for token in tokens:
+                above = number.setdefault((above, token), len(owner))
+                if above == len(owner):
+                    owner.append(row)
+                elif owner[above] != row:
+                    owner[above] = _SHARED
+                path.append(above)
+            return path
+
         paths: list[list[list[int]]] = []
-        for row, sequences in enumerate(rows):
-            paths.append([])
-            for sequence in sequences:
-                above, path = STEM_END, []
-                for token in sequence[length:]:
-                    above = number.setdefault((above, token), len(number))
-                    if above == len(owner):
-                        owner.append(row)
-                    elif owner[above] != row:
-                        owner[above] = _SHARED
-                    path.append(above)
-                paths[row].append(path)
+        for row, head in enumerate(heads):
+            whole = walk(STEM_END, head[length:], row)
+            end = whole[-1] if whole else STEM_END
+            paths.append([whole, *(walk(end, tail, row) for tail in (tails[row] if tails else ()))])
         place = [0] * len(owner)
         parts = Nodes([], [], []), Nodes([], [], [])
         for part, nodes in enumerate(parts):
