@@ -7,6 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from winnow.lookahead.segmentation import FLOOR, GREEDY, OPTIMUM, compare
 from winnow.lookahead.unspaced import (
     Line,
     alphabet_of,
@@ -236,3 +237,28 @@ def test_the_ways_are_programs_that_keep_the_laws(law, name):
         "spelled": lambda: spelled(LINES, alphabet),
     }[name]
     law(ProgramCase(make=make, backend=lambda: table(2, 0)))
+
+
+def test_all_ways_are_compared_on_the_same_lines_a_few_at_a_time():
+    words = {"ab": 0.2, "abc": 0.4, "cd": 0.2, "d": 0.001, "e": 0.199}
+    model = words_model(words, "abcde", order=4)
+    lines = lines_of("ab cd e\nab cd\nab e abc e\nabc e\n" * 6)  # more than are segmented together
+    alphabet = alphabet_of(model.codec, lines, name="table")
+    counts = words_of("ab abc abc cd e " * 9)
+    report = run(compare(lines, alphabet, counts, width=64, lags=(1, 2), key=Key(1), draws=200), model)
+    ways = {way.name: way for way in report.ways}
+    whole = run(segment(lines, alphabet, width=64), model)
+    assert report.logprob[0] == pytest.approx(whole.logprob.mean(), abs=1e-12)
+    assert report.proven == 1
+    assert report.truth_higher == 0
+    assert ways[OPTIMUM].f1.value == 1
+    assert ways[OPTIMUM].whole.value == 1
+    assert ways[GREEDY].f1 == ways["decided 1 characters ahead"].f1
+    assert ways[GREEDY].gain is None
+    assert ways[OPTIMUM].gain.value == pytest.approx(1 - ways[GREEDY].f1.value)
+    assert ways[OPTIMUM].gain.low > 0
+    floor = rates(hits([longest_match(line.characters, counts) for line in lines], lines).sum(axis=0))
+    assert [ways[FLOOR].precision.value, ways[FLOOR].recall.value, ways[FLOOR].f1.value] == pytest.approx(
+        floor.tolist()
+    )
+    assert f"n = {len(lines)} lines" in report.verdict

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ FLOOR, WORDS, FORWARD, GREEDY, OPTIMUM = (
     "greedy, 1 character ahead",
     "to the end (ceiling)",
 )
+BLOCK = 20  # lines that are segmented together
 
 
 class Way(NamedTuple):
@@ -84,13 +85,15 @@ def compare(
     width, memory : of the ceiling and of the lags, see ``winnow.lookahead.words.segment``.
     lags : characters ahead after which a space is decided, each a way of its own.
     """
-    found: dict[str, Segmented] = {FORWARD: (yield from forward(lines, alphabet))}
-    found[GREEDY] = yield from segment(lines, alphabet, width=1)
+
+    def search(width: int, lag: int | None = None, memory: int | None = None) -> Program[Segmented]:
+        return _in_blocks(lines, lambda few: segment(few, alphabet, width=width, lag=lag, memory=memory))
+
+    found: dict[str, Segmented] = {FORWARD: (yield from _in_blocks(lines, lambda few: forward(few, alphabet)))}
+    found[GREEDY] = yield from search(1)
     for lag in lags:
-        found[f"decided {lag} characters ahead"] = yield from segment(
-            lines, alphabet, width=width, lag=lag, memory=memory
-        )
-    top = found[OPTIMUM] = yield from segment(lines, alphabet, width=width, memory=memory)
+        found[f"decided {lag} characters ahead"] = yield from search(width, lag, memory)
+    top = found[OPTIMUM] = yield from search(width, None, memory)
     own = yield from spelled(lines, alphabet)
     counts = {
         FLOOR: hits([longest_match(line.characters, lexicon) for line in lines], lines),
@@ -106,6 +109,18 @@ def compare(
         truth_higher=float((own > top.logprob + 1e-4).mean()),
         found_higher=float((top.logprob > own + 1e-4).mean()),
         logprob=(float(top.logprob.mean()), float(own.mean())),
+    )
+
+
+def _in_blocks(lines: Sequence[Line], way: Callable[[Sequence[Line]], Program[Segmented]]) -> Program[Segmented]:
+    """A way on few lines at a time: a model's work on one tree grows faster than the tree."""
+    parts = []
+    for start in range(0, len(lines), BLOCK):
+        parts.append((yield from way(lines[start : start + BLOCK])))
+    return Segmented(
+        [marks for part in parts for marks in part.spaced],
+        np.concatenate([part.logprob for part in parts]),
+        np.concatenate([part.proven for part in parts]),
     )
 
 
