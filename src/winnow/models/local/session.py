@@ -101,6 +101,9 @@ class CachedSession:
     def keep(self, rows: Sequence[int]) -> None:
         index = np.asarray(rows, np.int64)
         self.rows = [self.rows[row] for row in rows]
+        if (self.ends[index] < 0).any():  # a row that ends with the stem has no branch yet
+            self.ends = self.ends[index]
+            return
         self.branches = self.branches.keep(self.ends[index])
         self.ends = np.arange(index.size)
 
