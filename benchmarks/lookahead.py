@@ -12,6 +12,7 @@ Studies are named in ``benchmarks.lookahead_texts``. Every number has its seed i
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import winnow
-from benchmarks.lookahead_texts import SOURCES, Source
+from benchmarks.lookahead_texts import SOURCES, Source, world_documents
 from winnow.lookahead.looking import Looking
 from winnow.lookahead.ponder import larger, ponder
 from winnow.lookahead.settings import StudySettings
@@ -32,7 +33,7 @@ from winnow.study import compare_written, lookahead
 from winnow.values.records import to_json, write_text
 
 ANSWERS = Path(__file__).parents[1] / "docs" / "answers" / "lookahead"
-SETTINGS = StudySettings()
+SETTINGS = StudySettings(stride=16, horizon=10, horizon_futures=6, horizon_stride=32)
 
 
 class Seconds:
@@ -112,47 +113,49 @@ def checkpoints(directory: Path, *, positions: int, every: int) -> list[dict[str
     return found
 
 
+LINEAR = 1.6  # time may grow so much faster than forward tokens, fourfold
 CHECKPOINTS = StudySettings(widths=(4,), depth=4, averages=(0.0, 1.0), powers=(), horizon=0)
 
 
 # ---- speed
 
 
-def text_of(model: LanguageModel, tokens: int) -> list[Document]:
-    return [Document("speed", "The old man said that he would never go home again. " * (tokens // 8))]
-
-
-def seconds(model: LanguageModel, positions: int, width: int, depth: int) -> tuple[float, int]:
+def seconds(model: LanguageModel, text: str, positions: int, width: int, depth: int) -> tuple[float, int]:
     """CPU seconds and forward tokens of a look at so many positions."""
     settings = StudySettings(widths=(width,), depth=depth, powers=(), horizon=0)
-    text = prepare(text_of(model, positions), model, depth=8, max_tokens=positions)
+    prepared = prepare([Document("speed", text)], model, depth=8, max_tokens=positions)
     looking = Looking(model)
     began = time.process_time()
-    tokens = 0
-    for _, reply in looking.answer(settings.looks(text, model)):
-        tokens += reply.cost.prompt_tokens
+    tokens = sum(reply.cost.prompt_tokens for _, reply in looking.answer(settings.looks(prepared, model)))
     return time.process_time() - began, tokens
 
 
 def speed(model: LanguageModel, *, repeats: int) -> list[dict[str, float]]:
-    """Rows: each dimension doubled twice, medians of interleaved repeats."""
+    """Rows: each dimension doubled twice, medians of interleaved repeats, each with a text that was not seen before."""
     base = {"positions": 128, "width": 4, "depth": 3}
     rows = [base]
-    for name, values in (("positions", (256, 512)), ("width", (8, 16)), ("depth", (5, 7))):
+    for name, values in (("positions", (256, 512)), ("width", (8, 16)), ("depth", (5, 9))):
         rows += [{**base, name: value} for value in values]
-    seconds(model, **base)  # warm
+    text = "".join(one.text for one in world_documents())
+    fresh = itertools.count()
+
+    def turn(row: dict[str, int]) -> tuple[float, int]:
+        start = 4000 * next(fresh)
+        return seconds(model, text[start : start + 4000], **row)
+
+    turn(base)  # warm
     taken: list[list[tuple[float, int]]] = [[] for _ in rows]
     for _ in range(repeats):
         for place, row in enumerate(rows):
-            taken[place].append(seconds(model, **row))
+            taken[place].append(turn(row))
     found: list[dict[str, float]] = []
     for row, many in zip(rows, taken, strict=True):
-        median = float(np.median([one[0] for one in many]))
-        found.append({**row, "seconds": median, "tokens": many[0][1], "tokens per second": many[0][1] / median})
-    first = found[0]
+        median, tokens = float(np.median([one[0] for one in many])), float(np.median([one[1] for one in many]))
+        found.append({**row, "seconds": median, "tokens": tokens, "tokens per second": tokens / median})
     for told in found:
-        told["cost against the first"] = told["tokens"] / first["tokens"]
-        told["time against the first"] = told["seconds"] / first["seconds"]
+        told["cost"] = told["tokens"] / found[0]["tokens"]
+        told["time"] = told["seconds"] / found[0]["seconds"]
+        told["time over cost"] = told["time"] / told["cost"]
     return found
 
 
@@ -160,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--study", action="append", default=[], choices=[*SOURCES, "all"])
     parser.add_argument("--positions", type=int)
-    parser.add_argument("--written", type=int, default=48)
+    parser.add_argument("--written", type=int, default=16)
     parser.add_argument("--larger", action="store_true")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--every", type=int, default=4)
@@ -186,8 +189,11 @@ def main() -> None:
 
         draw(ANSWERS)
     if not (names or options.larger or options.checkpoints or options.figures):
-        for row in speed(winnow.load(options.model), repeats=options.repeats):
+        rows = speed(winnow.load(options.model), repeats=options.repeats)
+        for row in rows:
             print(json.dumps(row) if options.json else "  ".join(f"{k} {v:,.4g}" for k, v in row.items()))
+        if max(row["time over cost"] for row in rows) > LINEAR:
+            sys.exit(f"not linear: time grew more than {LINEAR} times as fast as forward tokens")
 
 
 if __name__ == "__main__":
