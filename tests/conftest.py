@@ -86,6 +86,17 @@ def tiny_config(kind: str, vocabulary: int, **changes: Any) -> Any:
         return transformers.GPT2Config(
             **{**common, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96, **changes}
         )
+    if kind == "gpt_neo":
+        layers = {"attention_types": [[["global", "local"], 1]], "num_layers": 2, "window_size": 12}
+        return transformers.GPTNeoConfig(
+            **{**common, "hidden_size": 32, "num_heads": 4, "max_position_embeddings": 96, **layers, **changes}
+        )
+    if kind == "falcon":
+        return transformers.FalconConfig(
+            **{**common, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, **changes}
+        )
+    if kind == "gpt_oss":
+        llama_like.update(num_local_experts=4, num_experts_per_tok=2, sliding_window=12)
     if kind == "bloom":
         return transformers.BloomConfig(**{**common, "hidden_size": 32, "n_layer": 2, "n_head": 4, **changes})
     if kind == "gpt_neox":
@@ -95,7 +106,11 @@ def tiny_config(kind: str, vocabulary: int, **changes: Any) -> Any:
         "qwen3": "Qwen3Config",
         "mistral": "MistralConfig",
         "gemma2": "Gemma2Config",
+        "gemma3": "Gemma3TextConfig",
         "gpt_neox": "GPTNeoXConfig",
+        "gpt_oss": "GptOssConfig",
+        "olmo2": "Olmo2Config",
+        "phi3": "Phi3Config",
     }[kind]
     return getattr(transformers, name)(**{**common, **llama_like, **changes})
 
