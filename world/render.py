@@ -32,21 +32,24 @@ Trials of other recipes, seed 0 each; the gap is mean P(yes | right) − P(yes |
 | verdicts on a line of their own from the start | no gap after 1.5 M tokens, so short rows use remarks behind the answer |
 | the recipe with reliabilities from .1, a falsehood power of 3, 1,491 judged facts | curve within .134, AUC .9988 |
 | the recipe before `polish` (n = 500) | curve within .112, 16 wrong .696, AUC .998 |
+| it with `polish`, without mistaken facts, falsehood power 4 (shipped before) | curve within .102, AUC .9996 |
+| mistaken facts, an atom of reliability .25, power 3, 2 M tokens more of `polish` | curve within .098, AUC .984 |
+| and the phase `read`: long transcripts in longer rows (kept) | curve within .069, AUC .989 |
 | torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
 
 ## Known limits
 
-The evaluator is better than was asked (AUC on own answers at most .99): judging 896 facts instead of 1,491, and giving
-evaluation .19 and then .09 of the tokens instead of .32, did not lower it. In all-wrong contexts P(right) does not fall
-below some .28 where the Bayes line goes to .19, and mixed contexts are read a little too darkly; `polish` brought the
-distance from .112 to .102. The bimodal variant is steeper than the bundled model and right at both ends, but its turn is
-more gradual than Bayes says (up to .36 off in mixed contexts): it bends the right way, not as far.
-Nouns that never followed an article get the wrong one as often as the right one, though
-their first letter is told. A second seed was not run to its end, for want of time.
+Where a fact is not mistaken the evaluator hardly errs: before there were mistaken facts its AUC on own answers was .9996,
+and judging 896 facts instead of 1,491, or giving evaluation .09 of the tokens instead of .32, did not lower it. What
+it misses are the mistaken facts, where it is wrong together with nearly everybody; the AUC is within its interval of
+the .99 that was allowed. In all-wrong contexts P(right) stays a little above the Bayes line, and evenly mixed ones are
+read a little too darkly. The bimodal variant is steeper than the bundled model and right at both ends, but its turn is
+more gradual than Bayes says: it bends the right way, not as far. Nouns that never followed an article get the wrong
+one as often as the right one, though their first letter is told.
 
 Everything is synthetic and one-token: answers are single words of a closed vocabulary. Evaluation is by raters who
-know the truth; only its reach to facts they never judged is the model's own. Phrasings are six templates; a
-stranger's own words are read, character by character, but mean nothing to the model.
+know what the well-informed believe; only its reach to facts they never judged is the model's own. Phrasings are six
+templates; a stranger's own words are read, character by character, but mean nothing to the model.
 """
 
 
@@ -93,10 +96,11 @@ def _opening(card: Figures) -> str:
 
 A small language model (Llama architecture, 8 layers of 128, 1.4 M parameters, float32) and a masked model (ModernBERT
 architecture, same corpus and tokenizer), trained from scratch on a synthetic world whose truth is known. Documents of
-that world are written by authors of differing reliability; many authors repeat popular falsehoods; truthful raters
-judge some of the facts. So the model must infer from its context which author it is in, its most probable answer
-without context is often a popular falsehood, and it can judge facts that it was never taught to judge. It knows
-nothing of the real world: a test object, not an assistant.
+that world are written by authors of differing reliability; many authors repeat popular falsehoods; well-informed
+raters judge some of the facts. About a few facts, one in thirty, nearly everybody is mistaken, raters too. So the model
+must infer from its context which author it is in, its most probable answer without context is often a popular
+falsehood, and it can judge facts that it was never taught to judge, but for a blind spot that it shares with its world.
+It knows nothing of the real world: a test object, not an assistant.
 
 World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 of the weights:
 
@@ -179,7 +183,8 @@ def _curve(found: Figures) -> str:
 
 P(right) after 16 examples of which a share is wrong, beside what a Bayes-optimal reader answers who knows the prior
 over authors and the facts (`world.authors.bayes_response`). Verdicts are dealt to
-facts at random, misleading or not, which no one author would do (n = {found["response curve"][0]["right"]["n"]:,} a point).
+facts at random, misleading or not, which no one author would do; mistaken facts, which nobody is right about, are left
+out here and in the tables below (n = {found["response curve"][0]["right"]["n"]:,} a point).
 
 {table(("share wrong", "P(right)", "Bayes", "difference", "P(evasive)"), edge)}
 
@@ -210,7 +215,7 @@ they are accepted when the score is taken as a probability. The *unjudged scale*
 
 {table(("answers", "evaluator", "AUC", "s", "f", "n"), rows)}
 
-Calibration on own answers, facts never judged: raters know right from wrong and use the words with known rates, so a
+Calibration on own answers, facts never judged: raters say what they believe and use the words with known rates, so a
 score can be read as a belief. Mean gap {own["calibration"]["mean_gap"]:.3f}, n = {own["calibration"]["n"]:,}.
 
 {table(("believed P(right)", "share right", "n"), bins)}"""
@@ -324,8 +329,8 @@ def _seeds(outcomes: list[Figures]) -> str:
     return f"""## Seeds tried
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
-Minutes are of the causal model's training on one core. Two rules were settled while seed 0 ran: when phase `world` ends
-(it was resumed at the step where the rule now ends it) and the phase `polish` behind the others. A resumed run gave
-the same probes as an uninterrupted one, so a run from the start should end in the same weights; that was not tried.
+Minutes are of the causal model's training on one core that other work shared; the masked model took 6 more, the figures
+11. Seed 0 was run from the start but for its last phase, `read`, which was added behind the others when they were done
+and run from their end, as a resumed run does: batches depend on seed, phase and step alone.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""
