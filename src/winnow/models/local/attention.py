@@ -48,7 +48,8 @@ class View:
     write_slots: torch.Tensor | None  # [n], when they do not follow one another
     stem: Store | None = None
     stem_length: int = 0
-    seen: tuple[int, int] = (0, 0)  # slots of ``store``
+    seen: tuple[int, int] = (0, 0)  # slots of ``seen_store``, or of ``store`` where there is none
+    seen_store: Store | None = None
     seen_mask: torch.Tensor | None = None  # [n, seen], additive
     block: Block | None = None
     wide: bool = False  # whether products of many rows may go through ``linear.wide_bmm``
@@ -126,10 +127,11 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     if view.stem is not None and view.stem_length:
         keys, values = view.stem.layer(layer)
         sources.append((keys[: view.stem_length], values[: view.stem_length]))
-    keys, values = view.store.layer(layer)
     low, high = view.seen
     if high > low:
+        keys, values = (view.seen_store or view.store).layer(layer)
         sources.append((keys[low:high], values[low:high]))
+    keys, values = view.store.layer(layer)
     columns = sum(k.shape[0] for k, _ in sources)
     score = query.new_empty((few, many, columns + (block.rows if block else 0)))
     end = 0

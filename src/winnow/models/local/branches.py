@@ -38,6 +38,14 @@ class _Arrangement(NamedTuple):
     row: IntArray | None  # [n] in that order, counted from the block's first row of this feed; None outside a block
 
 
+class _Living(NamedTuple):
+    """A copy of the slots before a block that its queries still see."""
+
+    store: Store
+    column: IntArray  # [start], where a slot is in it; -1 for the dead
+    num: int
+
+
 class Branches:
     """Keys and values of everything that grows behind a stem.
 
@@ -58,12 +66,13 @@ class Branches:
         self.slots = 0  # laid out
         self.start, self.groups, self.rows = 0, 0, 0  # the present block; groups 0: none
         self._solid = True  # one chain a group, none missing: every row is seen
-        self._before: tuple[int, torch.Tensor] | None = None  # mask of a solid block's queries before it
+        self._before: torch.Tensor | None = None  # mask of a solid block's queries before it
+        self._living: _Living | None = None  # what the block's queries see before it, where most of that is dead
 
     @property
     def nbytes(self) -> int:
         """Bytes laid out behind the stem."""
-        return self.store.nbytes
+        return self.store.nbytes + (0 if self._living is None else self._living.store.nbytes)
 
     def feed(
         self,
@@ -87,6 +96,8 @@ class Branches:
         self.store.reserve(self.slots)
         if plan.row is not None and plan.end - before > size:
             self.store.clear(before, plan.end)  # what stays empty is masked, and must not hold NaN
+        if plan.row is not None and not (self._solid and self.rows > 1):  # a solid block's rows see what its first saw
+            self._leave_the_dead(self.path[first : self.num])
         hidden = [self._pass(token, first, plan, part) for part in self._parts(plan, size)]
         together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
         if np.array_equal(plan.order, np.arange(size)):
@@ -174,7 +185,7 @@ class Branches:
         if group is None or not _fits(group, self.groups, EMPTY):
             self.start, self.groups, self.rows = self.slots, 0, 0
             self.group[:first] = -1
-            self._solid, self._before = True, None
+            self._solid, self._before, self._living = True, None, None
             group = given
             if given is None and (size > FEW or size * self.slots > SMALL):
                 group = self._inherit(parent, first, old=False)
@@ -262,9 +273,15 @@ class Branches:
             view.seen = (0, int(slot[-1]) + 1)
             view.seen_mask = self._mask(path, 0, view.seen[1])
         else:
+            before = path
             view.seen = (0, self.start)
+            if self._living is not None:
+                before = np.where(
+                    (path >= 0) & (path < self.start), self._living.column[np.minimum(path, self.start - 1)], -1
+                )
+                view.seen, view.seen_store = (0, self._living.num), self._living.store
             if self.start:
-                view.seen_mask = self._mask_before(path)
+                view.seen_mask = self._mask_before(before, view.seen[1])
             view.block = self._block(path, slot, plan.row[part])
         positions = self.stem.length + self.depth[places] - 1
         return network.trunk(network.tensor(token[order]), network.tensor(positions), view)
@@ -276,13 +293,25 @@ class Branches:
         np.put_along_axis(mask, column, 0.0, axis=1)
         return torch.from_numpy(mask)[:, :-1].to(self.network.device, self.network.dtype)
 
-    def _mask_before(self, path: IntArray) -> torch.Tensor:
+    def _mask_before(self, path: IntArray, end: int) -> torch.Tensor:
         """What the block's queries see before it; a solid block's stays as it is from row to row."""
         if not self._solid or path.shape[0] != self.groups:  # a pass over part of a row has other queries
-            return self._mask(path, 0, self.start)
-        if self._before is None or self._before[0] != self.start:
-            self._before = (self.start, self._mask(path, 0, self.start))
-        return self._before[1]
+            return self._mask(path, 0, end)
+        if self._before is None:
+            self._before = self._mask(path, 0, end)
+        return self._before
+
+    def _leave_the_dead(self, path: IntArray) -> None:
+        """Gather what these paths see before the block, when that is less than half of what stands there."""
+        needed = np.unique(path[(path >= 0) & (path < self.start)])
+        if self._living is not None and bool((self._living.column[needed] >= 0).all()):
+            return
+        self._living, self._before = None, None
+        if 0 < 2 * needed.size < self.start:
+            column = np.full(self.start, -1, np.int64)
+            column[needed] = np.arange(needed.size)
+            store = self.store.gather(self.network.tensor(needed), needed.size)
+            self._living = _Living(store, column, needed.size)
 
     def _block(self, path: IntArray, slot: IntArray, row: IntArray) -> Block:
         group = (slot - self.start) % self.groups
