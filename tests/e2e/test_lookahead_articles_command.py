@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.command import Command
@@ -108,3 +110,12 @@ def test_the_bundled_model_plans_couplets_it_has_seen(winnow: Command) -> None:
     assert groups["articles: couplet"]["index"]["low"] > 0.9
     assert groups["articles: couplet"]["coverage"] > 0.9
     assert groups["articles: never after an article"]["planning"]["high"] < 0.5
+
+
+@pytest.mark.parametrize("name", ["articles", "words"])
+def test_the_questions_say_what_they_are_and_every_option_what_it_does(winnow: Command, name: str) -> None:
+    said = winnow("lookahead", name, "--help")
+    assert said.code == 0
+    assert f"winnow lookahead {name} [OPTIONS] MODEL" in said.out
+    command = getattr(importlib.import_module(f"winnow.cli.lookahead_{name}"), name)
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
