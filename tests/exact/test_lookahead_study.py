@@ -8,7 +8,7 @@ import pytest
 from winnow.lookahead.amplify import amplify
 from winnow.lookahead.fit import Mixture, apply, by_beams, fit, temper
 from winnow.lookahead.intervals import estimate, halves
-from winnow.lookahead.ponder import ponder
+from winnow.lookahead.ponder import larger, ponder
 from winnow.lookahead.rival import base_of, fit_rival
 from winnow.lookahead.settings import StudySettings
 from winnow.lookahead.study import Study
@@ -210,6 +210,20 @@ def test_pondering_spends_less_and_keeps_most_of_the_gain(positive):
         way: [one.gain.mean for one in rows if one.way == way and one.share < 0.45] for way in ("fitted", "random")
     }
     assert max(rows_of["fitted"]) > max(rows_of["random"])
+
+
+def test_a_larger_model_is_another_way_to_spend(positive):
+    """The truth itself as the larger model of twice the parameters: its gain is what it says of the documents."""
+    truth = amplify(MODEL, depth=2, power=2.0, weight=1.0)
+    texts = written_by(truth, 80)[:20]
+    few = StudySettings(widths=(2,), depth=2, averages=(1.0,), powers=(), mixings=("linear",), horizon=0)
+    small, big = (lookahead(model, texts, settings=few) for model in (MODEL, truth))
+    told = larger(small, big, parameters=(1, 2))
+    assert told.tokens == pytest.approx(2.0)
+    inside = small.text.document < small.text.document[-1]
+    expected = (big.rival_logprob - small.rival_logprob)[inside].mean()
+    assert told.gain.mean == pytest.approx(expected, abs=1e-12)
+    assert told.gain.mean > 0
 
 
 def test_splits_add_up_to_the_gain(positive):

@@ -136,8 +136,9 @@ def frontier(measured: Sequence[Measured], tokens: float) -> Iterator[Measured]:
 def larger(study: Study, other: Study, *, parameters: tuple[int, int], key: Key | None = None) -> Spent:
     """A second model on the same documents, as another way to spend: its gain over this study's rival.
 
-    Models of different tokens are compared by document or, for one document, as a whole: nats of all scored tokens over the
-    number of this model's tokens. Its cost is its tokens times its parameters, in this model's.
+    Models of different tokens are compared by document: nats of all its scored tokens over the number of this model's
+    tokens; the last document, which may have been cut, is left out. Its cost is its tokens times its parameters, in this
+    model's.
 
     Parameters
     ----------
@@ -146,6 +147,7 @@ def larger(study: Study, other: Study, *, parameters: tuple[int, int], key: Key 
     mine, theirs = study.rival_logprob, other.rival_logprob
     ratio = parameters[1] / parameters[0] * theirs.size / mine.size
     both = np.intersect1d(study.text.document, other.text.document)
+    both = both[both < min(study.text.document[-1], other.text.document[-1])]  # the last may have been cut
     value = np.zeros(0)
     unit = np.zeros(0, np.int64)
     for document in both:
