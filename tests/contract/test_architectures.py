@@ -172,3 +172,29 @@ def test_what_is_no_causal_model_is_refused_by_name(kind: str, tiny_model: Tiny,
     config.save_pretrained(tmp_path / "m")
     with pytest.raises(CapabilityError, match=f"{kind.removesuffix('Config')}ForConditionalGeneration"):
         load(str(tmp_path / "m"))
+
+
+@pytest.mark.parametrize(
+    ("place", "method", "reason"),
+    [
+        ("session.CachedSession", "step", "the cached step"),
+        ("tree_cache.TreeCache", "hidden", "the growing tree"),
+        ("branches.Branches", "feed", "disagrees"),
+    ],
+)
+def test_each_load_would_see_an_error_of_one_part_in_a_thousand(
+    place: str, method: str, reason: str, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong cached step, tree or feed is noticed at load, and the model answered without them, right."""
+    import importlib
+
+    module, name = place.split(".")
+    owner = getattr(importlib.import_module(f"winnow.models.local.{module}"), name)
+    right = getattr(owner, method)
+    monkeypatch.setattr(owner, method, lambda *args, **kwargs: right(*args, **kwargs) * 1.001)
+    directory = tiny_model("llama")
+    with pytest.warns(SlowPathWarning, match=reason):
+        model = load(directory, device="cpu")
+    assert isinstance(model, LocalModel)
+    plain = Plain(model)
+    _scores(model, plain, [model.codec.encode(prompt) for prompt in PROMPTS])

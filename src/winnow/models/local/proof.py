@@ -1,8 +1,9 @@
 """The small comparison with which each loaded model proves that batching does not change its answers.
 
-Ragged rows in one batch, a cached step and a token tree are set beside the plain forward pass of single rows. When only
-the cached path disagrees, the model is answered by the plain one and says so once; when batching itself disagrees, the
-model is refused.
+Ragged rows in one batch, a cached step, a trie of continuations and a token tree that grows are set beside the plain
+forward pass of single rows; small models also show a row that is longer than a segment of a stored prefix and than what
+takes attention's other products. When only the cached path disagrees, the model is answered by the plain one and says so
+once; when batching itself disagrees, the model is refused.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 
 from winnow.models.local.network import Network
 from winnow.models.local.score import score_cached
 from winnow.models.local.session import CachedSession, SlowPathWarning
+from winnow.models.local.stem import new_stem
+from winnow.models.local.tree_cache import TreeCache
 from winnow.values.errors import CapabilityError
+from winnow.values.tree import Tree
 
 TOLERANCE = {torch.float32: 1e-4}  # absolute, plus a tenth of it per unit of log-probability
 COARSE = 0.25  # for half-precision weights
+LONG, SMALL = 140, 2**28  # tokens of a row that models of at most so many parameters show
 
 
 def reach(network: Network, context_length: int) -> int:
@@ -71,9 +77,10 @@ def window(config: Any, context_length: int) -> int:
 
 
 def _probe_rows(network: Network, context_length: int) -> list[list[int]]:
-    """Three ragged rows of ordinary tokens that begin alike, then differ, and end alike."""
+    """Ragged rows of ordinary tokens that begin alike and then differ."""
     size = int(network.model.config.get_text_config().vocab_size)
-    lengths = sorted({max(1, min(length, context_length - 2)) for length in (3, 9, 17)})
+    small = sum(weight.numel() for weight in network.model.parameters()) <= SMALL
+    lengths = sorted({max(1, min(length, context_length - 2)) for length in (3, 9, 17, *([LONG] if small else []))})
     return [[(7 + 13 * place + 5 * (place // 2) * row) % size for place in range(n)] for row, n in enumerate(lengths)]
 
 
@@ -89,16 +96,32 @@ def _cached_disagrees(network: Network, rows: list[list[int]], expected: torch.T
         stepped = session.step(network.tensor(tokens))[: len(steps)]
         tails: list[list[list[int] | None]] = [[[step, 1 % size], [(step + 1) % size, 2 % size], [0]] for step in steps]
         scored, _ = score_cached(network, heads, tails)
+        grown = _grown(network, heads, steps)
     except Exception as error:  # an architecture that takes no cache of ours may raise anything
         return f"the cache raised {type(error).__name__}"
     if not _agree(stepped, expected[-len(steps) :], network.dtype):
         return "the cached step disagrees with the plain forward"
     first = network.causal(heads, [[len(head) - 1] for head in heads])
+    if not _agree(grown, torch.cat([first, expected[-len(steps) :]]), network.dtype):
+        return "the growing tree disagrees with the plain forward"
     for row, (step, values) in enumerate(zip(steps, scored, strict=True)):
         chain = first[row, step] + expected[len(rows) - len(steps) + row, 1 % size]
         if not _agree(torch.tensor([values[0]]), chain[None].double().cpu(), network.dtype):
-            return "the token tree disagrees with the plain forward"
+            return "the trie of continuations disagrees with the plain forward"
     return ""
+
+
+def _grown(network: Network, heads: list[list[int]], steps: list[int]) -> torch.Tensor:
+    """Log-probabilities after ``heads``, fed as roots of one tree, and then after their children."""
+    tree, read = Tree(heads), []
+    cache = TreeCache(tree.prompts)
+    for nodes in (np.arange(len(heads)), None):
+        if nodes is None:
+            tree, nodes = tree.append(np.arange(len(heads)), steps, np.zeros(len(steps)))
+        texts = cache.texts(tree)[nodes]
+        cache.feed(network, lambda: new_stem(network, heads[0][: cache.shared]), cache.missing(texts))
+        read.append(network.readout(cache.hidden(texts)))
+    return torch.cat(read)
 
 
 def _agree(one: torch.Tensor, other: torch.Tensor, dtype: torch.dtype) -> bool:
