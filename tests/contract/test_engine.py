@@ -360,9 +360,7 @@ def test_a_bound_too_small_names_what_would_fit(tiny_model: Tiny) -> None:
 
 
 def bounded(directory: str, limit: int) -> LocalModel:
-    model = open_model(directory)
-    model._memory.limit = limit
-    return model
+    return open_model(directory, memory=limit / 2**20)
 
 
 # ---- damaged

@@ -206,7 +206,8 @@ def test_cost_counts_tokens_without_padding(tiny_model: Tiny) -> None:
 
 def test_context_is_checked_before_any_work(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = open_model(tiny_model("llama"))
-    monkeypatch.setattr(model._network, "forward", lambda *args: pytest.fail("worked"))
+    for half in ("forward", "trunk"):
+        monkeypatch.setattr(model._network, half, lambda *args: pytest.fail("worked"))
     fits = LogProb(prompts=("a",), continuations=(("b",),))
     long = Complete(prompts=("a", "h" * 94), slots=np.arange(2), key=Key(0), max_tokens=2)
     with pytest.raises(ContextError, match=r"prompt 2 of 2 has 95 tokens and 2 more, the context holds 96"):

@@ -24,6 +24,7 @@ def load(
     dtype: str = "float32",
     batch_size: int = 64,
     products: str = "packed",
+    memory: float | None = None,
     trust_remote_code: bool = False,
 ) -> LanguageModel:
     """A language model by name.
@@ -36,6 +37,8 @@ def load(
     batch_size : rows that are answered together. Changing it moves log-probabilities in their last bits.
     products : "packed" multiplies on a CPU in the fastest way that a check finds as accurate, mostly twice as fast, with
         other last bits (see ``winnow.models.local.linear``) and the weights in memory twice; "stock" as PyTorch would.
+    memory : MiB that keys and values may take, those kept for later requests included; by default a quarter of the
+        device's memory. What does not fit at once is answered in smaller batches.
     trust_remote_code : whether Python code that comes with the model may run.
 
     Raises
@@ -59,6 +62,7 @@ def load(
         dtype=dtype,
         batch_size=batch_size,
         products=products,
+        memory=memory,
         trust_remote_code=trust_remote_code,
     )
 

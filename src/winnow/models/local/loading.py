@@ -31,6 +31,7 @@ def load_local(
     dtype: str = "float32",
     batch_size: int = 64,
     products: str = "packed",
+    memory: float | None = None,
     trust_remote_code: bool = False,
 ) -> LocalModel:
     """A causal model from its directory, already checked; see ``winnow.models.load.load``."""
@@ -40,6 +41,8 @@ def load_local(
         raise InputError(f"batch size {batch_size} is not at least 1", where="batch_size")
     if products not in PRODUCTS:
         raise InputError(f"unknown products {products!r}", where="products", remedy=nearest(products, PRODUCTS))
+    if memory is not None and not memory > 0:
+        raise InputError(f"{memory} MiB is not above 0", where="memory")
     place = _device(device)
     with _quiet():
         tokenizer, model = _read(path, name, DTYPES[dtype], trust_remote_code)
@@ -64,7 +67,9 @@ def load_local(
             "batch_size": batch_size,
             "products": products,
             "trust_remote_code": trust_remote_code,
+            **({} if memory is None else {"memory": memory}),
         },
+        memory=None if memory is None else int(memory * 2**20),
         files=hashes(path),
     )
 
