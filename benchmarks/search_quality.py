@@ -158,13 +158,13 @@ def mentions(query: str, answer: str) -> float:
 def scored(num: int, kept: Kept) -> None:
     """What selection on a score finds: tales that should alternate in mood, stories that should mention four things."""
     stories = wn.load(str(MODELS / "stories260K"))
-    for title, model, prompts, score, depth in (
-        ("bundled, tales scored by how their moods alternate", wn.load("bundled"), TALES, alternating, 30),
-        ("stories260K, scored by what they mention", stories, OPENINGS, mentions, 40),
+    for title, model, prompts, score, depth, each in (
+        ("bundled, tales scored by how their moods alternate", wn.load("bundled"), TALES, alternating, 30, num),
+        ("stories260K, scored by what they mention", stories, OPENINGS, mentions, 40, min(num, 4)),
     ):
         judge = Verifier(score.__name__, score, identity=score.__name__)
         measures: dict[str, Any] = {"score": _Score(score), **LOGPROB}
-        contest = Contest(title, model, partial(part, prompts, num=num), measures, judge)
+        contest = Contest(title, model, partial(part, prompts, num=each), measures, judge)
         compete(contest, _scorers(depth, score), "best of 8", kept)
 
 

@@ -61,8 +61,8 @@ def mcts(
 
     Guarantees: with enough simulations every text that the kept children can spell is visited, and the share of visits of
     the best text tends to one (Kocsis and Szepesvári 2006 for the rule without a prior). A value that is a rollout is noisy
-    where it is unfinished and exact where it is finished. A note after every batch holds the best so far. Cost: for each
-    batch one request to expand and what ``value`` and ``done`` ask.
+    where it is unfinished and exact where it is finished. Until the first token stands, a note after every batch holds the
+    best so far. Cost: for each batch one request to expand and what ``value`` and ``done`` ask.
 
     Raises
     ------
@@ -133,10 +133,8 @@ class _State:
         self.children[parent] = born.tolist()
         self.visits += [0.0] * born.size
         self.total += [0.0] * born.size
-        for child in born.tolist():
-            self.level[child] = self.level[parent] + 1
-            if np.isin(self.tree.token[child], self.ends):
-                self.finished.add(child)
+        self.level |= dict.fromkeys(born.tolist(), self.level[parent] + 1)
+        self.finished.update(born[np.isin(token[possible], self.ends)].tolist())
 
 
 def _simulate(state: _State, value: Value, done: Done | None, simulations: int) -> Program[None]:
@@ -155,7 +153,8 @@ def _simulate(state: _State, value: Value, done: Done | None, simulations: int) 
         for path in paths:
             for node in path:
                 state.total[node] += state.value[path[-1]]
-        yield Note(kind="mcts batch", info={"found": _found(state)})
+        if state.root == state.start:  # later there is the last token's note
+            yield Note(kind="mcts batch", info={"found": _found(state)})
 
 
 def _open(state: _State, new: IntArray, value: Value, done: Done | None) -> Program[None]:
