@@ -16,6 +16,7 @@ import itertools
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def one(name: str, *, positions: int | None, written: int) -> dict[str, Any]:
     source = SOURCES[name]
     model = winnow.load(source.model)
     cpu, wall = time.process_time(), time.monotonic()
-    study = read(name, source, model, positions=positions or source.positions, settings=SETTINGS)
+    settings = replace(SETTINGS, depth=source.depth)
+    study = read(name, source, model, positions=positions or source.positions, settings=settings)
     record = study.record() | {"model": source.model.rpartition("/")[2], "text": study.text.units}
     record["documents"] = [source.documents()[0].name, len(set(study.text.document.tolist()))]
     record["ponder"] = [way.record() for way in ponder(study)]

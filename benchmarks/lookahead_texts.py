@@ -33,6 +33,7 @@ class Source(NamedTuple):
     documents: Callable[[], list[Document]]
     parameters: int
     positions: int = 20_480
+    depth: int = 6
 
 
 def last_lines() -> str:
@@ -98,11 +99,11 @@ def world_documents() -> list[Document]:
 
 
 SOURCES = {
-    "shakespeare": Source(str(MODELS / "shakespeare_byte2M"), shakespeare, 2_263_680),
+    "shakespeare": Source(str(MODELS / "shakespeare_byte2M"), shakespeare, 2_263_680, depth=4),
     "babyllama": Source(str(MODELS / "babyllama_char105"), on_lines_of_its_own, 936_448),
     "stories": Source(str(MODELS / "stories260K"), questions, 260_032),
     "babystories": Source(str(MODELS / "babyllama_char105"), plain_questions, 936_448),
     "wikitext": Source(str(MODELS / "stories260K"), articles, 260_032),
-    "bytewiki": Source(str(MODELS / "shakespeare_byte2M"), articles, 2_263_680),
+    "bytewiki": Source(str(MODELS / "shakespeare_byte2M"), articles, 2_263_680, depth=4),
     "bundled": Source("bundled", world_documents, 1_400_000),
 }

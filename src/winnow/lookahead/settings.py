@@ -120,12 +120,15 @@ class StudySettings:
         )
 
 
-def parts(text: Prepared, model: LanguageModel, positions: int = 1024) -> list[dict[str, Any]]:
-    """Stretches in handfuls of about so many scored positions, as arguments of a request."""
+POSITIONS, STRETCHES = 512, 12  # of one request; a local model holds keys and values of sixteen trees at once
+
+
+def parts(text: Prepared, model: LanguageModel) -> list[dict[str, Any]]:
+    """Stretches in handfuls of about POSITIONS scored positions, as arguments of a request."""
     handfuls: list[list[int]] = []
-    count = positions
+    count = POSITIONS
     for number, stretch in enumerate(text.stretches):
-        if count >= positions:
+        if count >= POSITIONS or len(handfuls[-1]) == STRETCHES:
             handfuls.append([])
             count = 0
         handfuls[-1].append(number)
