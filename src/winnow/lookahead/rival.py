@@ -49,11 +49,11 @@ def fit_rival(looks: Looks, chosen: np.ndarray) -> Rival:
     temperature = best_temperature(looks, chosen)
     best = Rival(temperature, None, 0.0, temperature, 0.0)
     most = float(temper(here, temperature, 1).true.mean())
-    for outer in (temperature, 1.1 * temperature, 1.25 * temperature):  # a mixture likes a flatter partner
-        base = temper(here, outer, 1)
-        for kind, value in TRUNCATIONS:
-            for ratio in RATIOS:
-                found = truncate(here, ratio * temperature, kind, value, 0)
+    bases = {outer: temper(here, outer, 1) for outer in (temperature, 1.1 * temperature, 1.25 * temperature)}
+    for kind, value in TRUNCATIONS:
+        for ratio in RATIOS:
+            found = truncate(here, ratio * temperature, kind, value, 0)
+            for outer, base in bases.items():  # a mixture likes a flatter partner
                 mixture = fit(base, found, "linear")
                 score = float(apply(base, found, mixture).mean())
                 if mixture.weight > 0 and score > most:
