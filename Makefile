@@ -32,6 +32,7 @@ check: .venv/done
 bench: .venv/done
 	$(BIN)/python -m benchmarks.adaption
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.engine
 
 model: .venv/done
 	$(BIN)/python -m world --seed $(SEED)

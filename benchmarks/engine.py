@@ -149,7 +149,7 @@ def _row(row: Any, subject: Any, options: argparse.Namespace, place: Path) -> li
 
 def _met(one: dict[str, Any], *, aim: bool) -> bool | None:
     """Whether every goal of a row holds; those that are only aimed at do not count."""
-    held = [one["tokens_over_minimum"] <= one["tokens_goal"] + 1e-9]
+    held = [round(one["tokens_over_minimum"], 2) <= one["tokens_goal"]]
     if one["peak_over_minimum"] is not None:
         held.append(one["peak_over_minimum"] <= 2.0)
     if one["goal"] is not None and not aim:
