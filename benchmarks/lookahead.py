@@ -51,21 +51,29 @@ class Seconds:
         print(f"{time.monotonic() - self.began:7.1f} s  {said}", file=sys.stderr, flush=True)
 
 
-def read(name: str, source: Source, model: LanguageModel, *, positions: int, settings: StudySettings) -> Study:
+def read(
+    name: str,
+    source: Source,
+    model: LanguageModel,
+    *,
+    positions: int,
+    settings: StudySettings,
+    store: Path | None = None,
+) -> Study:
     """One study."""
     documents = source.documents()
     return lookahead(
-        model, documents, settings=settings, name=name, max_tokens=positions, observer=Seconds(), store=None
+        model, documents, settings=settings, name=name, max_tokens=positions, observer=Seconds(), store=store
     )
 
 
-def one(name: str, *, positions: int | None, written: int) -> dict[str, Any]:
+def one(name: str, *, positions: int | None, written: int, store: Path | None) -> dict[str, Any]:
     """A study, what pondering makes of it, and texts it writes, as one record."""
     source = SOURCES[name]
     model = winnow.load(source.model)
     cpu, wall = time.process_time(), time.monotonic()
     settings = replace(SETTINGS, depth=source.depth)
-    study = read(name, source, model, positions=positions or source.positions, settings=settings)
+    study = read(name, source, model, positions=positions or source.positions, settings=settings, store=store)
     record = study.record() | {"model": source.model.rpartition("/")[2], "text": study.text.units}
     record["documents"] = [source.documents()[0].name, len(set(study.text.document.tolist()))]
     record["ponder"] = [way.record() for way in ponder(study)]
@@ -166,6 +174,7 @@ def main() -> None:
     parser.add_argument("--study", action="append", default=[], choices=[*SOURCES, "all"])
     parser.add_argument("--positions", type=int)
     parser.add_argument("--written", type=int, default=16)
+    parser.add_argument("--store", type=Path, help="keep looks here: a study that was interrupted goes on")
     parser.add_argument("--larger", action="store_true")
     parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--every", type=int, default=4)
@@ -176,7 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     names = list(SOURCES) if "all" in options.study else options.study
     for name in names:
-        record = one(name, positions=options.positions, written=options.written)
+        record = one(name, positions=options.positions, written=options.written, store=options.store)
         write_text(ANSWERS / f"{name}.json", to_json(record, indent=1) + "\n")
         print(name, record["verdict"], flush=True)
     if options.larger:

@@ -127,6 +127,21 @@ def apply(base: Base, found: Found, mixture: Mixture) -> FloatArray:
     return np.asarray((1.0 - weight) * base.true + weight * true - np.log(total), np.float64)
 
 
+def mixed_base(base: Base, found: Found, mixture: Mixture) -> Base:
+    """The mixture as a distribution to mix with again: its ``top`` as far as the base's and the found one's go."""
+    if mixture.weight == 0.0 or found.top is None:
+        return base
+    size = found.top.shape[1]
+    columns = base.top.shape[1]
+    padded = np.zeros((base.top.shape[0], columns))
+    padded[:, : min(size, columns)] = found.top[:, :columns]
+    tops = [
+        apply(Base(base.top[:, column], base.top), Found(padded[:, column], found.top), mixture)
+        for column in range(columns)
+    ]
+    return Base(apply(base, found, mixture), np.stack(tops, axis=1))
+
+
 def fit(base: Base, found: Found, mixing: str) -> Mixture:
     """The mixture that makes the text most probable; weight 0 where nothing is gained."""
     alone = float(np.mean(base.true))

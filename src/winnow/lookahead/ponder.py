@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from winnow.lookahead.fit import Found, apply, fit
+from winnow.lookahead.fit import Base, Found, Mixture, apply, best_temperature, fit, mixed_base, temper
 from winnow.lookahead.intervals import Estimate, estimate
 from winnow.lookahead.look import Looks
 from winnow.lookahead.rival import base_of
@@ -22,7 +22,7 @@ from winnow.lookahead.texts import Prepared
 from winnow.values.logspace import FloatArray
 from winnow.values.random import Key, uniforms
 
-SHARES = (0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
+SHARES = (0.05, 0.2, 0.5, 0.8)
 
 
 class Spent(NamedTuple):
@@ -32,7 +32,7 @@ class Spent(NamedTuple):
     said: str
     share: float  # of positions that were looked at
     tokens: float  # forward tokens a position; for a larger model in tokens of this one, by parameters
-    gain: Estimate  # nats a token over the rival
+    gain: Estimate  # nats a token over the rival; of a trigger, over its depth 1
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
@@ -43,7 +43,8 @@ def ponder(study: Study, chosen: Measured | None = None) -> list[Spent]:
     """Gain over the rival against forward tokens, for one setting and several shares of positions.
 
     The trigger's threshold and the mixture's weight are fitted on the tuning half, the weight on the positions that the
-    trigger picks there.
+    trigger picks there. A trigger alone may gain by giving those positions a temperature or truncation of their own: that
+    is told as its depth 1, and its own gain is beyond that.
 
     Parameters
     ----------
@@ -66,19 +67,40 @@ def ponder(study: Study, chosen: Measured | None = None) -> list[Spent]:
     for name, score in scores.items():
         for share in SHARES:
             picked = score > np.quantile(score[tuning], 1.0 - share)
-            value = np.zeros(tuning.size)
-            here = picked & tuning
+            here, value, alone = picked & tuning, np.zeros(tuning.size), np.zeros(tuning.size)
             if here.any():
-                mixture = fit(base.take(here), found.take(here), one.row.setting.mixing)
-                value[picked] = apply(base.take(picked), found.take(picked), mixture) - base.true[picked]
+                shallow = _shallow(study, base, one, here)
+                alone[picked] = (shallow.true - base.true)[picked]
+                mixture = fit(shallow.take(here), found.take(here), one.row.setting.mixing)
+                value[picked] = apply(shallow.take(picked), found.take(picked), mixture) - shallow.true[picked]
             spent = float(picked[~tuning].mean())
-            rows.append(
-                Spent(name, f"the {share:.0%} that score highest", spent, 1.0 + spent * extra, _told(value, study, key))
-            )
+            said = f"the {share:.0%} that score highest"
+            rows.append(Spent(f"{name}, depth 1", said, spent, 1.0, _told(alone, study, key)))
+            rows.append(Spent(name, said, spent, 1.0 + spent * extra, _told(value, study, key)))
     rows.append(Spent("everywhere", str(one.row.setting), 1.0, 1.0 + extra, one.row.beyond))
     for other in frontier(study.measured, 1.0 + extra):
         rows.append(Spent("less everywhere", str(other.row.setting), 1.0, other.row.tokens, other.row.beyond))
     return rows
+
+
+def _shallow(study: Study, base: Base, one: Measured, here: np.ndarray) -> Base:
+    """The best that depth 1 does for the positions ``here``: a temperature of their own, its most probable tokens mixed in.
+
+    What a trigger gains by treating some positions in another way is not lookahead.
+    """
+    tempered = temper(study.looks, best_temperature(study.looks, here), base.top.shape[1])
+    tries: list[tuple[float, Base, Found | None, Mixture]] = []
+    nothing = Mixture("linear", 0.0, 0.0)
+    for other in (base, tempered):
+        mine = other.take(here)
+        tries.append((float(mine.true.mean()), other, None, nothing))
+        for setting, found, _ in settings_of(study.looks, study.settings):
+            if (setting.family, setting.depth, setting.width) == ("beams", 1, one.row.setting.width):
+                inside = found.take(here)
+                mixture = fit(mine, inside, setting.mixing)
+                tries.append((float(apply(mine, inside, mixture).mean()), other, found, mixture))
+    _, best, found_there, mixture = max(tries, key=lambda one_try: one_try[0])
+    return best if found_there is None else mixed_base(best, found_there, mixture)
 
 
 def found_of(study: Study, one: Measured) -> Found:
