@@ -144,3 +144,32 @@ def test_a_continuation_after_a_long_prompt_is_encoded_after_its_end_alone(
     monkeypatch.setattr(module, "NEAR", 10**9)
     assert codec.encode_continuations(prompts, [words] * len(prompts)) == near
     assert with_ends < 0.8 * sum(seen)
+
+
+@pytest.mark.parametrize("kind", ["metaspace", "plain", "bundled", "special"])
+def test_a_common_beginning_is_encoded_once(kind: str, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts after one context: the same tokens as one by one, and a fraction of the characters."""
+    merges = [("a", "b"), (" ", "a"), (" a", "b"), ("b", "b"), (".", " ")]
+    pieces = ["a", "b", ".", " ", "ab", " a", " ab", "bb", ". "]
+    if kind == "metaspace":
+        codec = make(["▁", "a", "b", ".", "▁b", "▁a", "ab"], [("▁", "b"), ("▁", "a"), ("a", "b")], metaspace=True)
+    elif kind == "bundled":
+        from winnow.models.load import load
+
+        codec = load("bundled").codec  # type: ignore[assignment]
+    else:
+        codec = make(pieces, merges, **({"around": "<s> $A", "bos_token": "<s>"} if kind == "special" else {}))
+    rng = np.random.default_rng(3)
+
+    def text(size: int) -> str:
+        return "".join(rng.choice(list("ab. "), size=size))
+
+    context = text(400) + " "
+    prompts = [context + text(int(size)) for size in rng.integers(0, 30, 40)]
+    seen: list[int] = []
+    encode = codec._encode_mixed
+    monkeypatch.setattr(
+        codec, "_encode_mixed", lambda texts: seen.append(sum(len(t) for t, _ in texts)) or encode(texts)
+    )
+    assert codec.encode_all(prompts) == [codec.encode(prompt) for prompt in prompts]
+    assert sum(seen[: -len(prompts)]) < 0.4 * sum(map(len, prompts))

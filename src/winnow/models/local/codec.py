@@ -155,7 +155,29 @@ class TransformersCodec:
         return both[len(before) :] if before and both.startswith(before) else self.decode(tokens)
 
     def _rows(self, prompts: Sequence[Prompt]) -> list[list[int]]:
-        return self._encode_mixed([(self._text(prompt), not isinstance(prompt, tuple)) for prompt in prompts])
+        asked = [(self._text(prompt), not isinstance(prompt, tuple)) for prompt in prompts]
+        return self._together(asked) or self._encode_mixed(asked)
+
+    def _together(self, asked: Sequence[tuple[str, bool]]) -> list[list[int]] | None:
+        """Rows of texts with a long common beginning, which is encoded once; None where that would not do.
+
+        The cut is at a space, with ``NEAR`` common characters behind it, so that it lies alike in every text; what comes of
+        it is compared with the first and the last text encoded whole.
+        """
+        texts = [text for text, _ in asked]
+        first, last = min(texts, default=""), max(texts, default="")
+        shared = next((at for at, pair in enumerate(zip(first, last)) if pair[0] != pair[1]), len(first))
+        cut = first.rfind(" ", 0, max(0, shared - NEAR))
+        if len(set(texts)) < 4 or cut < NEAR or len({special for _, special in asked}) > 1:
+            return None
+        for after in (0, 1):
+            front, *whole = self._encode_mixed([(texts[0][: cut + after], asked[0][1]), asked[0], asked[-1]])
+            for end in (len(front), len(front) - 1):  # the space alone may be a token of its own there
+                rests = self._encode_mixed([(text[cut + after :], False) for text in (texts[0], texts[-1])])
+                if all(row == front[:end] + rest for row, rest in zip(whole, rests, strict=True)):
+                    every = self._encode_mixed([(text[cut + after :], False) for text in texts])
+                    return [front[:end] + rest for rest in every]
+        return None
 
     def _encode_mixed(self, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
         rows: dict[tuple[str, bool], list[int]] = {}
