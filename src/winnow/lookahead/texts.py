@@ -19,6 +19,7 @@ from winnow.values.logspace import IntArray
 from winnow.values.records import read_column, read_text
 
 BLOCK = 256  # scored tokens of one unit of the bootstrap
+BEGINNING = 8  # scored tokens of a text that are looked at by themselves
 ENOUGH = 40  # documents from which on they are the units themselves
 
 
@@ -166,10 +167,12 @@ def _lead(codec: Codec) -> list[int]:
 
 
 def _cut(tokens: Sequence[int], number: int, room: int, overlap: int, first: int) -> list[Stretch]:
+    """Stretches of one text. Its beginning is one by itself: the others then have a context that only they have."""
     row = np.array(tokens, np.int64)
-    found, start = [], first
+    found = [Stretch(row[: first + BEGINNING], first, number)]
+    start = first + BEGINNING
     while start < row.size:
-        begin = 0 if start == first else max(0, start - overlap)
+        begin = 0 if start == first + BEGINNING else max(0, start - overlap)
         end = min(row.size, begin + room)
         found.append(Stretch(row[begin:end], start - begin, number))
         start = end
