@@ -20,6 +20,7 @@ from winnow.values.records import read_column, read_text
 
 BLOCK = 256  # scored tokens of one unit of the bootstrap
 BEGINNING = 8  # scored tokens of a text that are looked at by themselves
+SCORED = 64  # tokens of one stretch that are scored at most: lookahead from one sees what was fed for the others
 ENOUGH = 40  # documents from which on they are the units themselves
 
 
@@ -173,7 +174,7 @@ def _cut(tokens: Sequence[int], number: int, room: int, overlap: int, first: int
     start = first + BEGINNING
     while start < row.size:
         begin = 0 if start == first + BEGINNING else max(0, start - overlap)
-        end = min(row.size, begin + room)
+        end = min(row.size, begin + room, start + SCORED)
         found.append(Stretch(row[begin:end], start - begin, number))
         start = end
     return found
