@@ -115,9 +115,9 @@ def open_ended(num: int, kept: Kept) -> None:
     """Stories, tales and couplets: how probable, how repetitive."""
     stories, bundled = wn.load(str(MODELS / "stories260K")), wn.load("bundled")
     measures = {**LOGPROB, **FORM}
-    for depth in (16, 96):
+    for depth, each in ((16, num), (96, min(num, 4))):
         title = f"stories260K, {depth} tokens"
-        ask_for = partial(part, OPENINGS, num=num)
+        ask_for = partial(part, OPENINGS, num=each)
         compete(Contest(title, stories, ask_for, measures, EVEN), contestants(8, depth), "best of 8", kept)
     couplets = sorted({row["prompt"].partition(",")[0] + "," for row in _items("articles.jsonl")})
     for title, prompts in (("tales", TALES), ("couplets", couplets)):
