@@ -34,7 +34,7 @@ from winnow.study import compare_written, lookahead
 from winnow.values.records import to_json, write_text
 
 ANSWERS = Path(__file__).parents[1] / "docs" / "answers" / "lookahead"
-SETTINGS = StudySettings(stride=16, horizon=10, horizon_futures=6, horizon_stride=32)
+SETTINGS = StudySettings(powers=(0.5, 0.75, 1.5, 3.0), stride=16, horizon=10, horizon_futures=6, horizon_stride=32)
 
 
 class Seconds:

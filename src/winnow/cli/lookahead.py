@@ -58,7 +58,7 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--average", type=Numbers(float), default="0,0.5,1,2", show_default=True, help="Exponents of (3); 0 counts beams."
 )
-@click.option("--power", type=Numbers(float), default="1.25,1.5,2,4", show_default=True, help="Powers of (5), or none.")
+@click.option("--power", type=Numbers(float), default="0.5,0.75,1.5,3", show_default=True, help="Powers of (5), or none.")
 @click.option("--future-depth", type=int, default=3, show_default=True, help="Depth of (5).")
 @click.option("--futures", type=int, default=4, show_default=True, help="Futures a first token in (5).")
 @click.option("--stride", type=int, default=8, show_default=True, help="(5) at every so many positions.")

@@ -36,7 +36,7 @@ class StudySettings:
     widths: tuple[int, ...] = (2, 4, 8)
     depth: int = 6
     averages: tuple[float, ...] = (0.0, 0.5, 1.0, 2.0)
-    powers: tuple[float, ...] = (1.25, 1.5, 2.0, 4.0)
+    powers: tuple[float, ...] = (0.5, 0.75, 1.5, 3.0)
     future_depth: int = 3
     num_futures: int = 4
     stride: int = 8
