@@ -1,4 +1,4 @@
-"""Contests of searches at equal cost: all prompts of all seeds in lockstep, a line kept for each method that is done.
+"""Contests of searches at equal cost: a seed's prompts in lockstep, a line kept for each method that is done.
 
 Cost is forward tokens: positions a model with a cache must evaluate (the prompt once, then every node asked about; for
 completions every token drawn). Each seed takes prompts of its own; what is told is the mean over seeds with its interval.
@@ -85,7 +85,10 @@ def found_by(contest: Contest, one: Contestant) -> list[list[tuple[str, Result]]
         )
         for seed, number, prompt in asked
     ]
-    done = together([each.program for each in ready], ready[0].backend)
+    done = []
+    for seed in SEEDS:  # all at once would be a forest so wide that its rows cost more together than apart
+        mine = [each.program for each, (its, _, _) in zip(ready, asked, strict=True) if its == seed]
+        done += together(mine, ready[0].backend)
     seeds: list[list[tuple[str, Result]]] = [[] for _ in SEEDS]
     for (seed, _, prompt), each, (native, cost) in zip(asked, ready, done, strict=True):
         result = replace(result_of(native, each.problem), cost=cost, problem=each.problem)
