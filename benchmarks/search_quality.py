@@ -2,7 +2,7 @@
 
     python -m benchmarks.search_quality --json build/quality.jsonl [PART ...]
 
-    open      stories, tales, couplets' second lines: log-probability and repetition
+    open      stories, tales: log-probability and repetition
     closed    facts, rhymes, couplets' articles: right answers, short targets
     scored    tales and stories scored by a function: what selection on a score finds
     power     power SMC against low temperature
@@ -112,18 +112,15 @@ FORM = {
 
 
 def open_ended(num: int, kept: Kept) -> None:
-    """Stories, tales and couplets: how probable, how repetitive."""
+    """Stories and tales: how probable, how repetitive."""
     stories, bundled = wn.load(str(MODELS / "stories260K")), wn.load("bundled")
     measures = {**LOGPROB, **FORM}
     for depth, each in ((16, num), (96, min(num, 4))):
         title = f"stories260K, {depth} tokens"
         ask_for = partial(part, OPENINGS, num=each)
         compete(Contest(title, stories, ask_for, measures, EVEN), contestants(8, depth), "best of 8", kept)
-    couplets = sorted({row["prompt"].partition(",")[0] + "," for row in _items("articles.jsonl")})
-    for title, prompts in (("tales", TALES), ("couplets", couplets)):
-        asked = partial(part, prompts, num=num)
-        title = f"bundled, {title}, at most 30 tokens"
-        compete(Contest(title, bundled, asked, measures, EVEN), contestants(8, 30), "best of 8", kept)
+    title, asked = "bundled, tales, at most 30 tokens", partial(part, TALES, num=num)
+    compete(Contest(title, bundled, asked, measures, EVEN), contestants(8, 30), "best of 8", kept)
 
 
 def closed(num: int, kept: Kept) -> None:
