@@ -67,12 +67,12 @@ def read(
     )
 
 
-def one(name: str, *, positions: int | None, written: int, store: Path | None) -> dict[str, Any]:
+def one(name: str, *, positions: int | None, written: int, store: Path | None, power: bool) -> dict[str, Any]:
     """A study, what pondering makes of it, and texts it writes, as one record."""
     source = SOURCES[name]
     model = winnow.load(source.model)
     cpu, wall = time.process_time(), time.monotonic()
-    settings = replace(SETTINGS, depth=source.depth)
+    settings = POWERS if power else replace(SETTINGS, depth=source.depth)
     study = read(name, source, model, positions=positions or source.positions, settings=settings, store=store)
     record = study.record() | {"model": source.model.rpartition("/")[2], "text": study.text.units}
     record["documents"] = [source.documents()[0].name, len(set(study.text.document.tolist()))]
@@ -124,6 +124,10 @@ def checkpoints(directory: Path, *, positions: int, every: int) -> list[dict[str
 
 
 LINEAR = 1.6  # time may grow so much faster than forward tokens, fourfold
+POWERS = StudySettings(
+    widths=(2,), depth=2, averages=(0.0,), mixings=("linear",), powers=(0.3, 0.4, 0.5, 0.6, 0.75, 1.5), future_depth=2,
+    num_futures=1, stride=1, least=0.002, horizon=0,
+)  # fmt: skip
 CHECKPOINTS = StudySettings(widths=(4,), depth=4, averages=(0.0, 1.0), powers=(), horizon=0)
 
 
@@ -174,6 +178,9 @@ def main() -> None:
     parser.add_argument("--study", action="append", default=[], choices=[*SOURCES, "all"])
     parser.add_argument("--positions", type=int)
     parser.add_argument("--written", type=int, default=16)
+    parser.add_argument(
+        "--power", action="store_true", help="(5) of depth 2, exactly, at every position: NAME-power.json"
+    )
     parser.add_argument("--store", type=Path, help="keep looks here: a study that was interrupted goes on")
     parser.add_argument("--larger", action="store_true")
     parser.add_argument("--checkpoints", type=Path)
@@ -185,8 +192,9 @@ def main() -> None:
     options = parser.parse_args()
     names = list(SOURCES) if "all" in options.study else options.study
     for name in names:
-        record = one(name, positions=options.positions, written=options.written, store=options.store)
-        write_text(ANSWERS / f"{name}.json", to_json(record, indent=1) + "\n")
+        written = 0 if options.power else options.written
+        record = one(name, positions=options.positions, written=written, store=options.store, power=options.power)
+        write_text(ANSWERS / f"{name}{'-power' if options.power else ''}.json", to_json(record, indent=1) + "\n")
         print(name, record["verdict"], flush=True)
     if options.larger:
         record = compare("stories", "babystories", positions=options.positions or 8192)

@@ -17,6 +17,10 @@ NAMES = {
     "wikitext": "stories260K on wikitext-2",
     "bytewiki": "shakespeare_byte2M on wikitext-2",
     "bundled": "bundled model on its own world (control)",
+    "babyllama-power": "babyllama_char105 on Shakespeare, (5) at every position",
+    "stories-power": "stories260K on gsm8k questions, (5) at every position",
+    "shakespeare-power": "shakespeare_byte2M on Shakespeare, (5) at every position",
+    "bundled-power": "bundled model on its own world, (5) at every position",
 }
 
 
@@ -30,8 +34,9 @@ def draw(directory: Path) -> None:
     write_text(directory / "summary.md", "\n".join(summary(studies)) + "\n")
     for name, study in studies.items():
         write_text(directory / f"{name}.md", "\n".join(table(name, study)) + "\n")
-    _draw(directory / "depth.svg", _by_depth(studies))
-    _draw(directory / "horizon.svg", _horizon(studies))
+    whole = {name: one for name, one in studies.items() if one["horizon"]}
+    _draw(directory / "depth.svg", _by_depth(whole))
+    _draw(directory / "horizon.svg", _horizon(whole))
     _draw(directory / "ponder.svg", _ponder(studies))
     file = directory / "checkpoints.json"
     if file.is_file():
