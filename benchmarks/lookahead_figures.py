@@ -154,7 +154,7 @@ def _by_depth(studies: Mapping[str, Any]) -> dict[str, Any]:
                     ]
                     best = max(rows, key=lambda row: float(row[what]["tuning"]))[what]
                     values.append({
-                        "study": NAMES[name], "what": f"{what} of", "width": f"width {width}", "depth": depth,
+                        "study": NAMES[name], "what": {"gain": "gain over the naive model", "beyond": "beyond the rival"}[what], "width": f"width {width}", "depth": depth,
                         "mean": best["mean"], "low": best["low"], "high": best["high"],
                     })  # fmt: skip
     x = {"field": "depth", "type": "ordinal"}
