@@ -22,6 +22,7 @@ NAMES = {
     "shakespeare-power": "shakespeare_byte2M on Shakespeare, (5) at every position",
     "bundled-power": "bundled model on its own world, (5) at every position",
 }
+SAID = {"gain": "gain over the naive model", "beyond": "beyond the rival"}
 
 
 def draw(directory: Path) -> None:
@@ -154,7 +155,7 @@ def _by_depth(studies: Mapping[str, Any]) -> dict[str, Any]:
                     ]
                     best = max(rows, key=lambda row: float(row[what]["tuning"]))[what]
                     values.append({
-                        "study": NAMES[name], "what": {"gain": "gain over the naive model", "beyond": "beyond the rival"}[what], "width": f"width {width}", "depth": depth,
+                        "study": NAMES[name], "what": SAID[what], "width": f"width {width}", "depth": depth,
                         "mean": best["mean"], "low": best["low"], "high": best["high"],
                     })  # fmt: skip
     x = {"field": "depth", "type": "ordinal"}
