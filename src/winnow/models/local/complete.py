@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from winnow.values.logspace import FloatArray
 
 
-KEPT = 0.75  # rows that finish leave the batch when no more than this share of it is left
+KEPT = 0.94  # rows that finish leave the batch when no more than this share is left; copying the others is cheap
 
 
 @dataclass(kw_only=True)
