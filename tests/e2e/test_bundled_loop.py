@@ -100,7 +100,7 @@ def test_json_rounds_on_stdout_and_all_else_on_stderr(monkeypatch, capsys, tmp_p
 
 def test_the_five_lines_of_the_readme(tmp_path):
     text = (ROOT / "README.md").read_text()
-    code = text.split("```python")[1].split("```")[0].replace("seed=0)", "seed=0, limits=Limits(max_requests=3))")
+    code = text.split("```python")[1].split("```")[0].replace("seed=0)", "seed=0, limits=Limits(max_requests=6))")
     script = f"from winnow.ports.program import Limits\n{code}"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -160,7 +160,11 @@ def test_a_task_that_cannot_be_is_refused_with_field_and_remedy(changes, said):
 
 
 def test_best_needs_no_number_of_candidates():
-    assert (task(select="best").candidates, task().candidates, task(select="best", candidates=2).candidates) == (4, 1, 2)
+    assert (task(select="best").candidates, task().candidates, task(select="best", candidates=2).candidates) == (
+        4,
+        1,
+        2,
+    )
     run = adapt(Organism(), task(select="best", rounds=1), seed=0)
     assert [(r["answers"], r["num_accepted"]) for r in run.rounds] == [(240, 60)] * 2
 

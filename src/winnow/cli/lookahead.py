@@ -58,13 +58,17 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 @click.option(
     "--average", type=Numbers(float), default="0,0.5,1,2", show_default=True, help="Exponents of (3); 0 counts beams."
 )
-@click.option("--power", type=Numbers(float), default="0.5,0.75,1.5,3", show_default=True, help="Powers of (5), or none.")
+@click.option(
+    "--power", type=Numbers(float), default="0.5,0.75,1.5,3", show_default=True, help="Powers of (5), or none."
+)
 @click.option("--future-depth", type=int, default=3, show_default=True, help="Depth of (5).")
 @click.option("--futures", type=int, default=4, show_default=True, help="Futures a first token in (5).")
 @click.option("--stride", type=int, default=8, show_default=True, help="(5) at every so many positions.")
 @click.option("--weight", type=Numbers(float), default="none", help="Fixed weights to report beside the fitted one.")
 @click.option("--max-tokens", type=int, help="Read at most so many tokens of the texts.")
-@click.option("--overlap", type=int, help="Tokens of context that stretches of a long text share. Default: three quarters.")
+@click.option(
+    "--overlap", type=int, help="Tokens of context that stretches of a long text share. Default: three quarters."
+)
 @click.option("--horizon", type=int, default=12, show_default=True, help="Tokens of the horizon curve; 0 for none.")
 @click.option("--write", type=int, default=0, metavar="N", help="Write N texts, naive and amplified, and compare them.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Names the halves and all that is drawn.")
