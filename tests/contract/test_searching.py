@@ -113,3 +113,14 @@ def test_what_is_wrong_is_said() -> None:
         ask_all(Searching(MODEL, "evolve"), [asked(("a",))])
     with pytest.raises(CapabilityError, match="cannot answer Complete"):
         ask_all(Searching(Grammar(MODEL, "b*"), "best-of-n", evaluator=matches("b")), [asked(("a",))])
+
+
+def test_what_is_asked_beside_a_request_moves_no_bit_of_its_reply() -> None:
+    """Or a resumed run, with fewer requests left, would not go on as the whole one did."""
+    backend = wn.load("bundled+beam:4")
+    prompts = tuple(f"Q: The capital of {name}?\nA:" for name in ("Lark", "Cloak"))
+    one, other = asked(prompts, stop=("\n",)), asked(tuple(f"x{p}" for p in prompts) * 5, stop=("\n",), first=2)
+    alone = ask_all(backend, [one])[0]
+    beside = ask_all(backend, [one, other])[0]
+    assert alone.text == beside.text
+    assert alone.logprob.tobytes() == beside.logprob.tobytes()

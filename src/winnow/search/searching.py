@@ -26,7 +26,7 @@ from winnow.values.logspace import log_normalise
 from winnow.values.random import uniforms
 from winnow.values.records import to_json
 
-TOGETHER = 16  # requests whose searches run in lockstep
+TOGETHER = 16  # rows of a request whose searches run in lockstep
 
 
 class Searching:
@@ -92,21 +92,17 @@ class Searching:
 
     @property
     def rows_together(self) -> int:
-        """A search is best asked, and kept, by itself; those asked at once run in lockstep all the same."""
-        return 1
+        return TOGETHER
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
-        """Replies of a few searches at a time."""
+        """Each request by itself, so that its reply is the same to the bit whatever was asked beside it."""
         others = [index for index, request in enumerate(requests) if not isinstance(request, Complete)]
         for position, reply in self.model.answer([requests[index] for index in others]):
             yield others[position], reply
-        mine = [(index, request) for index, request in enumerate(requests) if isinstance(request, Complete)]
-        for start in range(0, len(mine), TOGETHER):
-            part = mine[start : start + TOGETHER]
-            ready = [[self._prepared(request, row) for row in range(len(request.prompts))] for _, request in part]
-            backend = next((one.backend for rows in ready for one in rows), self.model)
-            written = [_written(request, rows) for (_, request), rows in zip(part, ready, strict=True)]
-            yield from zip((index for index, _ in part), run(merge_alike(gather(written)), backend), strict=True)
+        for index, request in enumerate(requests):
+            if isinstance(request, Complete):
+                rows = [self._prepared(request, row) for row in range(len(request.prompts))]
+                yield index, run(merge_alike(_written(request, rows)), rows[0].backend if rows else self.model)
 
     def _prepared(self, request: Complete, row: int) -> Prepared:
         known, more = settings_of(self._search), dict[str, Any](depth=request.max_tokens)
@@ -135,11 +131,13 @@ class Written(NamedTuple):
 
 
 def _written(request: Complete, ready: Sequence[Prepared]) -> Program[Completions]:
-    found = yield from gather([costed(one.program) for one in ready])
     rows, total = [], Cost()
-    for one, slot, (native, cost) in zip(ready, request.slots.tolist(), found, strict=True):
-        rows.append(_preferred(native, one, request, slot))
-        total = total.plus(cost)
+    for start in range(0, len(ready), TOGETHER):
+        part, slots = ready[start : start + TOGETHER], request.slots[start : start + TOGETHER].tolist()
+        found = yield from gather([costed(one.program) for one in part])
+        for one, slot, (native, cost) in zip(part, slots, found, strict=True):
+            rows.append(_preferred(native, one, request, slot))
+            total = total.plus(cost)
     return Completions(
         text=tuple(row.text for row in rows),
         logprob=np.array([row.logprob for row in rows], np.float64),
