@@ -1,0 +1,34 @@
+"""Blocks of branches whose rows are fed in parts: each query sees the past that is its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.contract.test_engine import Tiny, letters, one, open_model, plain
+from winnow.ports.requests import NextToken
+from winnow.values.tree import Tree
+
+
+@pytest.mark.parametrize("together", [10, 12])
+def test_a_row_that_is_fed_in_parts_sees_each_parts_own_past(
+    together: int, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new block below branches that differ, its rows cut into parts (of one size: 12): each part has a mask of its own.
+
+    Once the first part's mask served them all: wrong without a word where parts were of one size, else an error.
+    """
+    monkeypatch.setattr("winnow.models.local.branches.TOGETHER", together)
+    model = open_model(tiny_model("llama"))
+    tree = Tree([model.codec.encode(letters(40, 3))])
+    tree, first = tree.append(np.zeros(24, np.int64), 5 + np.arange(24) % 12, np.zeros(24))
+    tree, early = tree.append(first, 5 + np.arange(24) // 12, np.zeros(24))
+    one(model, NextToken(tree=tree, nodes=early))
+    tree, elsewhere = tree.append(early[:1].repeat(24), 5 + np.arange(24) % 12, np.zeros(24))
+    one(model, NextToken(tree=tree, nodes=elsewhere))
+    nodes = early
+    for step in range(3):
+        tree, nodes = tree.append(nodes, 17 + (np.arange(24) + step) % 3, np.zeros(24))
+        reply = one(model, NextToken(tree=tree, nodes=nodes))
+        expected = plain(model, [tree.sequence(int(node)) for node in nodes])
+        np.testing.assert_allclose(reply.logprob, expected, atol=1e-4, rtol=0)
