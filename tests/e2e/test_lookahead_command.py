@@ -18,6 +18,7 @@ from tests.support.command import Command
 from winnow.lookahead.amplify import amplify
 from winnow.lookahead.looking import Looking
 from winnow.lookahead.settings import StudySettings
+from winnow.lookahead.study import analyse
 from winnow.lookahead.texts import Document, prepare
 from winnow.models.tabular import Tabular
 from winnow.ports.program import Limits
@@ -27,10 +28,15 @@ from winnow.runs.store import Store
 from winnow.runs.verify import verify
 from winnow.study import compare_written, lookahead
 from winnow.values.errors import CapabilityError, ContextError, InputError, LimitReached
-from winnow.values.random import Key
+from winnow.values.random import Key, uniforms
 
 ROWS = [[0.5, 0.3, 0.19, 0.01], [0.1, 0.1, 0.79, 0.01], [0.33, 0.33, 0.33, 0.01], [0.4, 0.3, 0.29, 0.01]]
 MODEL = Tabular("abc", ROWS, context_length=64)
+_SIZE = 9
+_WEIGHT = -np.log1p(-uniforms(Key(1), "weights", np.arange(_SIZE), _SIZE))
+_WEIGHT[:4] = _WEIGHT[:4] ** 6  # after half of the symbols nearly one thing follows, after the others nearly anything
+_WEIGHT[:, -1] = 0.002 * _WEIGHT.sum(axis=1)
+RUGGED = (_WEIGHT / _WEIGHT.sum(axis=1, keepdims=True)).tolist()
 SMALL = StudySettings(
     widths=(2,), depth=2, averages=(1.0,), powers=(), mixings=("linear",), horizon=3, horizon_stride=2
 )
@@ -51,7 +57,7 @@ def winnow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize("text", ["", "a"])
 def test_a_text_under_two_tokens_is_refused(text):
-    with pytest.raises(InputError, match="tokens, there is nothing to predict"):
+    with pytest.raises(InputError, match=r"tokens?, there is nothing to predict"):
         lookahead(MODEL, [Document("x.txt", text)], settings=SMALL)
 
 
@@ -114,6 +120,23 @@ def tree():
 def test_one_short_text_cannot_be_halved():
     with pytest.raises(InputError, match="two halves need at least two"):
         lookahead(MODEL, [Document("x", "abcabc")], settings=SMALL)
+
+
+@pytest.mark.parametrize(("units", "said"), [(20, "looking ahead helps"), (19, "too little text to tell")])
+def test_a_gain_in_too_few_units_is_no_verdict(units, said):
+    """One unit, drawn again and again, is always itself: its interval has no width and says nothing."""
+    truth = amplify(Tabular("abcdefgh", RUGGED, context_length=64), depth=2, power=2.0, weight=1.0)
+    asked = Complete(prompts=("",) * 60, slots=np.arange(60), key=Key(5), max_tokens=50)
+    texts = [Document(f"text {i}", one) for i, one in enumerate(dict(truth.answer([asked]))[0].text) if len(one) > 3]
+    settings = StudySettings(widths=(8,), depth=2, averages=(2.0,), powers=(2.0,), future_depth=2, stride=1, horizon=0)
+    found = lookahead(Tabular("abcdefgh", RUGGED, context_length=64), texts, settings=settings)
+    assert found.helps
+    size = np.unique(found.text.unit, return_inverse=True)[1] * units // np.unique(found.text.unit).size
+    fewer = analyse(found.text._replace(unit=size), found.looks, [], settings, name="m", cost=found.cost)
+    assert fewer.headline is not None
+    assert fewer.headline.row.beyond.above
+    assert said in fewer.verdict()
+    assert fewer.helps == (units == 20)
 
 
 # ---- resuming
@@ -194,8 +217,19 @@ def test_the_command_prints_a_verdict_and_json_holds_everything(winnow, tmp_path
     [
         (("--weight", "1.5"), "weight: must lie in [0, 1]"),
         (("--depth", "600"), "the context holds"),
-        (("--width", "two"), "with commas between them"),
-        (("--power", "-1"), "power: must be above 0"),
+        (("--width", "two"), "'two' is not whole numbers with commas between them"),
+        (("--width", "0"), "width: must be at least 1, not 0"),
+        (("--depth", "1"), "depth: must be at least 2, not 1 (depth 1 is temperature and truncation, the rival)"),
+        (("--weight", "nan"), "weight: must lie in [0, 1]"),
+        (("--power", "-1"), "power: must be a number above 0"),
+        (("--power", "nan"), "power: must be a number above 0"),
+        (("--average", "inf"), "average: must be a number from 0 up"),
+        (("--average", "none", "--power", "none"), "neither averages nor powers"),
+        (("--horizon", "-1"), "horizon: must be at least 0"),
+        (("--max-tokens", "1"), "max_tokens: must be at least 2, not 1"),
+        (("--overlap", "-1"), "overlap: must be at least 0, not -1"),
+        (("--write", "-1"), "-1 is not in the range"),
+        ((), "text: 10 scored tokens are one unit"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_code_2(winnow, tmp_path, words, said):
@@ -204,6 +238,8 @@ def test_bad_options_are_one_line_and_exit_code_2(winnow, tmp_path, words, said)
     ended = winnow("lookahead", "bundled", text, "--no-store", *words)
     assert ended.code == 2
     assert said in ended.err
+    assert ended.out == ""
+    assert ended.err.splitlines()[-1].startswith(("winnow: ", "Error: "))
     assert "Traceback" not in ended.err
 
 

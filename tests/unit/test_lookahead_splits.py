@@ -60,7 +60,7 @@ def test_records_are_documents_and_errors_name_the_line(tmp_path):
     file.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("the cat", "a mat", "x")))
     documents = read_documents([file])
     assert [one.name for one in documents] == [f"{file}:{n}" for n in (1, 2, 3)]
-    with pytest.raises(InputError, match=r"texts\.jsonl:3.*1 tokens"):
+    with pytest.raises(InputError, match=r"texts\.jsonl:3.*1 token,"):
         prepare(documents, MODEL, depth=2)
     with pytest.raises(InputError, match=r"x:2: 'Z'"):
         encoded(Document("x", "the cat\nthe Zebra"), MODEL.codec, [])

@@ -46,7 +46,8 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         try:
             return tuple(self.kind(part) for part in value.split(",")) if value != "none" else ()
         except ValueError:
-            self.fail(f"{value!r} is not {self.kind.__name__}s with commas between them", param, ctx)
+            whole = "whole numbers" if self.kind is int else "numbers"
+            self.fail(f"{value!r} is not {whole} with commas between them", param, ctx)
 
 
 @click.command(cls=Lookahead)
@@ -70,9 +71,17 @@ class Numbers(click.ParamType[tuple[float, ...]]):
     "--overlap", type=int, help="Tokens of context that stretches of a long text share. Default: three quarters."
 )
 @click.option("--horizon", type=int, default=12, show_default=True, help="Tokens of the horizon curve; 0 for none.")
-@click.option("--write", type=int, default=0, metavar="N", help="Write N texts, naive and amplified, and compare them.")
+@click.option(
+    "--write",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Write N texts, naive and amplified, and compare them.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Names the halves and all that is drawn.")
-@click.option("--show", type=int, default=12, show_default=True, help="Settings to print, the best first.")
+@click.option(
+    "--show", type=click.IntRange(min=0), default=12, show_default=True, help="Settings to print, the best first."
+)
 @click.option("--max-requests", type=int, help="Stop after so many requests: exit code 3, what is answered is kept.")
 @click.option("--max-seconds", type=float, help="Stop after so long.")
 @click.option("--device", default=None, help="Where a local model runs: cpu, cuda, mps.")

@@ -56,6 +56,7 @@ def articles(
     "group" make one row, items of one "cluster" are resampled together.
     """
     from winnow.lookahead.articles import figures, read
+    from winnow.lookahead.continuations import check_writable
     from winnow.models.load import load
     from winnow.ports.program import run
     from winnow.values.random import Key
@@ -65,6 +66,8 @@ def articles(
     local: dict[str, Any] = {"device": device, "batch_size": batch_size}
     with warnings_in_a_line():
         loaded = load(model, **{key: value for key, value in local.items() if value is not None})
+        if items is not None and items not in BUILT_IN:  # of the built-in ones a model may know less than all
+            check_writable(situations, loaded.codec)
         readings = run(read(situations, loaded.codec), loaded)
     found = figures(readings, key=Key(seed).child("lookahead", "articles"), draws=draws)
     if as_json:

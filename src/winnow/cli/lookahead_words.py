@@ -114,10 +114,10 @@ def _split(texts: list[tuple[Path, str]], share: float) -> tuple[str, list[Line]
     from winnow.lookahead.unspaced import lines_of
 
     rests, lines = [], []
-    for _, text in texts:
+    for path, text in texts:
         cut = text.rfind("\n", 0, round(len(text) * (1 - share))) + 1 if share < 1 else 0
         rests.append(text[:cut])
-        lines += lines_of(text[cut:], text.count("\n", 0, cut) + 1)
+        lines += lines_of(text[cut:], text.count("\n", 0, cut) + 1, name=str(path))
     return "\n".join(rests), lines
 
 

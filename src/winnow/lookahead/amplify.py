@@ -65,8 +65,12 @@ class Lookahead:
         for name, value in (("width", self.width), ("depth", self.depth), ("num_futures", self.num_futures)):
             if value < 1:
                 raise InputError(f"must be at least 1, not {value}", where=name)
-        if self.power is not None and self.power <= 0:
-            raise InputError(f"must be above 0, not {self.power:g}", where="power", remedy="1 is the model itself")
+        if self.power is not None and not 0.0 < self.power < np.inf:
+            raise InputError(
+                f"must be a number above 0, not {self.power:g}", where="power", remedy="1 is the model itself"
+            )
+        if not 0.0 <= self.average < np.inf:
+            raise InputError(f"must be a number from 0 up, not {self.average:g}", where="average")
         certain = self.weight == 1.0 or (self.mixing == "geometric" and self.weight > 0.0)
         if self.power is None and self.cover == 0.0 and certain:
             raise InputError(

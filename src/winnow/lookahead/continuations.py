@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from winnow.lookahead.situations import Situation, shared
+from winnow.lookahead.texts import unwritable
 from winnow.ports.program import Program
 from winnow.ports.requests import Codec, NextToken, NextTokens, Request
 from winnow.values.errors import InputError
@@ -63,6 +64,25 @@ def written(situations: Sequence[Situation], codec: Codec) -> Program[list[Writt
             found = yield from _initials([situations[index] for index in block], codec, vocabulary)
             result.update(zip(block, found))
     return [result[index] for index in range(len(situations))]
+
+
+def check_writable(situations: Sequence[Situation], codec: Codec) -> None:
+    """Refuse situations with something that a model's tokenizer has no token for.
+
+    Raises
+    ------
+    InputError
+        Naming the situation and the character.
+    """
+    for one in situations:
+        endings = () if one.initials else (ending for ends in one.classes for ending in ends)
+        for text in (one.context, *one.openings, *one.neutral, *endings):
+            if (character := unwritable(text, codec)) is not None:
+                raise InputError(
+                    f"this model's tokenizer has no token for {character!r} in {text!r}",
+                    where=one.where,
+                    remedy="replace it by what the model knows",
+                )
 
 
 class _Trie:

@@ -53,18 +53,27 @@ class StudySettings:
             check_mixing(0.0, 0.0, mixing)
         for weight in self.weights:
             check_mixing(weight, 0.0, "linear")
-        if not self.widths or min(self.widths) < 1 or self.depth < 2:
+        if not self.widths or min(self.widths) < 1:
+            given = min(self.widths) if self.widths else "none"
+            raise InputError(f"must be at least 1, not {given}", where="width", remedy="for example 2,4,8")
+        if self.depth < 2:
             raise InputError(
-                f"widths {self.widths} must be at least 1 and the depth at least 2, not {self.depth}",
-                where="lookahead",
+                f"must be at least 2, not {self.depth}",
+                where="depth",
                 remedy="depth 1 is temperature and truncation, the rival",
             )
-        if self.averages and min(self.averages) < 0:
-            raise InputError(f"must be at least 0, not {min(self.averages):g}", where="average")
-        if self.powers and min(self.powers) <= 0:
-            raise InputError(
-                f"must be above 0, not {min(self.powers):g}", where="power", remedy="1 is the model itself"
-            )
+        for average in self.averages:
+            if not 0.0 <= average < np.inf:
+                raise InputError(f"must be a number from 0 up, not {average:g}", where="average")
+        for power in self.powers:
+            if not 0.0 < power < np.inf:
+                raise InputError(
+                    f"must be a number above 0, not {power:g}", where="power", remedy="1 is the model itself"
+                )
+        if not self.averages and not self.powers:
+            raise InputError("neither averages nor powers are given", where="lookahead", remedy="give one of either")
+        if self.horizon < 0:
+            raise InputError(f"must be at least 0, not {self.horizon}", where="horizon", remedy="0 leaves it out")
         for name in ("future_depth", "num_futures", "stride", "horizon_futures", "horizon_stride"):
             if getattr(self, name) < 1:
                 raise InputError(f"must be at least 1, not {getattr(self, name)}", where=name)

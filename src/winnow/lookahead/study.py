@@ -27,6 +27,7 @@ from winnow.values.errors import InputError
 from winnow.values.logspace import FloatArray
 from winnow.values.random import Key
 
+FEWEST_UNITS = 10  # of the reporting half, below which a bootstrap over them is no interval
 COVER = 0.05  # of a mixture whose weight is given and not fitted
 
 
@@ -54,8 +55,16 @@ class Study:
 
     @property
     def helps(self) -> bool:
-        """Whether looking ahead gained beyond temperature and truncation, its whole interval above 0."""
-        return self.headline is not None and self.headline.row.beyond.above
+        """Whether looking ahead gained beyond temperature and truncation, its whole interval above 0.
+
+        Never where the reporting half has too few units for an interval to mean anything.
+        """
+        return self.headline is not None and self.headline.row.beyond.above and self.units >= FEWEST_UNITS
+
+    @property
+    def units(self) -> int:
+        """Units of the reporting half: what the bootstrap draws from."""
+        return int(np.unique(self.text.unit[~self.tuning]).size)
 
     def verdict(self) -> str:
         """One sentence."""
@@ -69,6 +78,11 @@ class Study:
                 f"for {cost:.1f} forward tokens a position ({cost / much.mean:,.0f} a nat; n = {much.positions:,})"
             )
         least = f"the best of {len(self.measured)} settings, {row.setting}, adds {much} nats a token"
+        if self.units < FEWEST_UNITS:
+            return (
+                f"too little text to tell whether looking ahead helps: {least} (n = {much.positions:,} in {self.units} of "
+                f"the {FEWEST_UNITS} {self.text.units} that an interval needs at least)"
+            )
         return f"looking ahead does not help beyond temperature and truncation: {least} (n = {much.positions:,})"
 
     def record(self) -> dict[str, Any]:
@@ -105,9 +119,9 @@ def study(text: Prepared, model: LanguageModel, settings: StudySettings, *, name
     """
     if np.unique(text.unit).size < 2:
         raise InputError(
-            f"has one unit ({text.units}), two halves need at least two",
-            where=name,
-            remedy="give more text, or more documents",
+            f"{text.token.size} scored tokens are one unit ({text.units}), two halves need at least two",
+            where="text",
+            remedy="give a longer text, or more documents",
         )
     asked = (*settings.looks(text, model), *settings.horizons(text, model))
     yield Note(kind="lookahead", info={"model": name, "positions": int(text.token.size), "looks": len(asked)})

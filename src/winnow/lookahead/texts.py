@@ -95,10 +95,14 @@ def prepare(
     Raises
     ------
     InputError
-        When a text has fewer than two tokens, or a character no token (named by file and line).
+        When a text has fewer than two tokens, or a character no token (named by file and line); when fewer than two are
+        to be scored, or the overlap is below none.
     ContextError
         When the context has no room for the depth.
     """
+    for name, given, least in (("max_tokens", max_tokens, 2), ("overlap", overlap, 0)):
+        if given is not None and given < least:
+            raise InputError(f"must be at least {least}, not {given}", where=name)
     codec = model.codec
     lead = np.array(_lead(codec), np.int64)
     room = model.context_length - depth + 2 - lead.size  # the last scored token is read, never fed
@@ -152,12 +156,14 @@ def encoded(document: Document, codec: Codec, lead: list[int]) -> list[int]:
     if unknown is not None and unknown in tokens:
         raise InputError(
             "this model's tokenizer has no token for something here",
-            where=_place(document, codec, unknown),
+            where=_place(document, codec),
             remedy="replace it by what the model knows",
         )
     if len(tokens) < 2:
         raise InputError(
-            f"has {len(tokens)} tokens, there is nothing to predict", where=document.name, remedy="give a longer text"
+            f"has {len(tokens)} token{'s' * (len(tokens) != 1)}, there is nothing to predict",
+            where=document.name,
+            remedy="give a longer text, or leave it out",
         )
     return tokens
 
@@ -203,8 +209,9 @@ def _pieces(stretches: Sequence[Stretch], codec: Codec, lead: list[int]) -> list
     return [known[token] for one in stretches for token in one.row[one.begin :].tolist()]
 
 
-def _place(document: Document, codec: Codec, unknown: int | None = None) -> str:
-    """File, line and character of the first thing without a token."""
+def unwritable(text: str, codec: Codec) -> str | None:
+    """The first character that a tokenizer has no token for; None where it can write the whole text."""
+    unknown = codec.unknown_token if isinstance(codec, KnowsUnknown) else None
 
     def bad(text: str) -> bool:
         try:
@@ -213,8 +220,12 @@ def _place(document: Document, codec: Codec, unknown: int | None = None) -> str:
             return True
         return unknown is not None and unknown in tokens
 
+    return next((one for one in text if bad(one)), text[:20]) if bad(text) else None
+
+
+def _place(document: Document, codec: Codec) -> str:
+    """File, line and character of the first thing without a token."""
     for number, line in enumerate(document.text.split("\n"), 1):
-        if bad(line):
-            character = next((one for one in line if bad(one)), line[:20])
+        if (character := unwritable(line, codec)) is not None:
             return f"{document.name}:{number}: {character!r}"
     return f"{document.name}:1: {chr(10)!r}"

@@ -24,6 +24,12 @@ class Line(NamedTuple):
     number: int  # in its text, from 1
     characters: str  # n
     spaced: BoolArray  # [n], whether a space came before the character; the first is False
+    text_name: str = ""  # of its text
+
+    @property
+    def where(self) -> str:
+        """Text and line, for messages."""
+        return f"{self.text_name}:{self.number}" if self.text_name else f"line {self.number}"
 
     @property
     def text(self) -> str:
@@ -36,10 +42,10 @@ def join(characters: str, spaced: Sequence[bool] | BoolArray) -> str:
     return "".join(f" {c}" if space else c for c, space in zip(characters, spaced, strict=True))
 
 
-def lines_of(text: str, first: int = 1) -> list[Line]:
+def lines_of(text: str, first: int = 1, *, name: str = "") -> list[Line]:
     """Lines of at least two words, runs of white space read as one space.
 
-    ``first`` is the number of the first line.
+    ``first`` is the number of the first line, ``name`` the text's.
     """
     lines = []
     for number, raw in enumerate(text.split("\n"), first):
@@ -48,7 +54,7 @@ def lines_of(text: str, first: int = 1) -> list[Line]:
             starts = np.cumsum([len(word) for word in words])[:-1]
             spaced = np.zeros(sum(map(len, words)), bool)
             spaced[starts] = True
-            lines.append(Line(number, "".join(words), spaced))
+            lines.append(Line(number, "".join(words), spaced, name))
     return lines
 
 
@@ -76,7 +82,7 @@ def alphabet_of(codec: Codec, lines: Sequence[Line], *, name: str) -> Alphabet:
     CapabilityError
         When the model does not write each character as one token of its own.
     InputError
-        When it has no token for a character; names the line.
+        When it has no token for a character; names text and line.
     """
     # a letter that stands doubled shows which tokens are the letter's and which stand before every text
     probe = next((c for line in lines for c in line.characters if c.isalpha()), "a")
@@ -96,7 +102,7 @@ def alphabet_of(codec: Codec, lines: Sequence[Line], *, name: str) -> Alphabet:
                 if codec.decode([*once, row[1], once[-1]]) != probe + character + probe:
                     raise InputError(
                         f"the tokenizer has no token for {character!r}",
-                        where=f"line {line.number}",
+                        where=line.where,
                         remedy=f"leave it out, or choose another model than {name}",
                     )
                 token[character] = row[1]
