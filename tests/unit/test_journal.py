@@ -15,7 +15,7 @@ from tests.support.stores import with_run
 from winnow.adaption.task import Task
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
-from winnow.ports.doubles import Around
+from winnow.ports.around import Around
 from winnow.ports.program import Note, Program, ask, gather, run
 from winnow.ports.requests import (
     Backend,

@@ -17,6 +17,7 @@ from winnow.lookahead.beams import beams, distributions, no_full_distribution
 from winnow.lookahead.language import complete, next_token, score
 from winnow.lookahead.mixing import check_mixing, first_tokens, mixed
 from winnow.lookahead.particles import futures, power_marginal
+from winnow.ports.around import Around
 from winnow.ports.program import Program, run
 from winnow.ports.requests import (
     Backend,
@@ -179,19 +180,11 @@ class Amplified:
         return replace(reply, cost=Cost(len(asked.prompts), counted.cost.prompt_tokens, 0))
 
 
-class Counted:
+class Counted(Around):
     """A backend around a backend that keeps count of what its replies cost."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend, self.cost = backend, Cost()
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         for index, reply in self.backend.answer(requests):

@@ -5,26 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from winnow.ports.around import Around
 from winnow.ports.compare import same
 from winnow.ports.requests import Backend, Request
 from winnow.values.errors import JournalMismatch
 from winnow.values.random import Key, permutation
-
-
-class Around:
-    """What every backend around a backend says of itself; how it answers is its own."""
-
-    backend: Backend
-
-    @property
-    def identity(self) -> str:
-        """The inner backend's."""
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        """The inner backend's."""
-        return self.backend.answers
 
 
 class Shuffled(Around):
