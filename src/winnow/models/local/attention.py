@@ -24,6 +24,8 @@ from winnow.models.local.cache import Store
 from winnow.models.local.linear import wide_bmm
 
 NAME = "winnow"
+AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
+FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
 
 
 @dataclass(kw_only=True)
@@ -122,8 +124,40 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     """``[Hkv, g * n, width]``: the parts scored side by side, one softmax, their values summed."""
     few, many, _ = query.shape
     num, block = view.queries, view.block
-    product = wide_bmm if view.wide else torch.bmm
-    sources: list[tuple[torch.Tensor, torch.Tensor]] = []
+    sources, last = _sources(view, layer)
+    keys, values = view.store.layer(layer)
+    columns, rows = sum(k.shape[0] for k, _ in sources), 0 if block is None else block.rows
+    inside = None if block is None else _grid_scores(query, keys, block, num)
+    mask = None if block is None or block.mask is None else _mask_of_queries(block)
+    size = _heads_at_once(query, columns + rows)
+    out = query.new_empty((few, many, values.shape[-1]))
+    inner = query.new_empty((few, many, rows)) if block is not None and size < few else None
+    for start in range(0, few, size):
+        heads = slice(start, start + size)
+        score = _scores(query[heads], [k[:, heads] for k, _ in sources], columns + rows, view.wide)
+        by_query = score.view(score.shape[0], -1, num, columns + rows)
+        if inside is not None:
+            by_query[..., columns:] = inside[heads]
+        if softcap is not None:
+            score.div_(softcap).tanh_().mul_(softcap)
+        if view.seen_mask is not None:
+            by_query[..., columns - last : columns] += view.seen_mask
+        if mask is not None:
+            by_query[..., columns:] += mask
+        share = torch.softmax(score, dim=-1)
+        _weigh(share, [v[:, heads] for _, v in sources], out[heads], view.wide)
+        if inner is not None:
+            inner[heads] = share[:, :, columns:]
+    if block is None:
+        return out
+    weighed = _grid_values(share[:, :, columns:] if inner is None else inner, values, block, num)
+    return out.add_(weighed) if sources else weighed
+
+
+def _sources(view: View, layer: int) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
+    """Keys and values ``[slots, Hkv, width]`` that stand before the block: the stem's, then those under the mask, and how
+    many the latter are."""
+    sources = []
     if view.stem is not None and view.stem_length:
         keys, values = view.stem.layer(layer)
         sources.append((keys[: view.stem_length], values[: view.stem_length]))
@@ -131,34 +165,34 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     if high > low:
         keys, values = (view.seen_store or view.store).layer(layer)
         sources.append((keys[low:high], values[low:high]))
-    keys, values = view.store.layer(layer)
-    columns = sum(k.shape[0] for k, _ in sources)
-    score = query.new_empty((few, many, columns + (block.rows if block else 0)))
-    end = 0
-    for k, _ in sources:
+    return sources, high - low
+
+
+def _heads_at_once(query: torch.Tensor, columns: int) -> int:
+    """Heads whose scores stay in the processor's cache; the memory of larger ones would also be laid out anew each time."""
+    few, many, _ = query.shape
+    return few if not query.is_cpu else min(few, max(1, AT_ONCE // (many * max(1, columns))))
+
+
+def _scores(query: torch.Tensor, keys: list[torch.Tensor], columns: int, wide: bool) -> torch.Tensor:
+    """``[Hkv, g * n, columns]``, filled as far as ``keys`` go."""
+    score = query.new_empty((*query.shape[:2], columns))
+    product, end = wide_bmm if wide else torch.bmm, 0
+    for k in keys:
         start, end = end, end + k.shape[0]
         product(query, k.permute(1, 2, 0), out=score[:, :, start:end])
-    if block is not None:
-        _to_queries(score[:, :, columns:], _grid_scores(query, keys, block, num), block, num)
-    if softcap is not None:
-        score = torch.tanh(score / softcap) * softcap
-    if view.seen_mask is not None:
-        masked = score.view(few, -1, num, score.shape[-1])[..., columns - (high - low) : columns]
-        masked += view.seen_mask
-    if block is not None and block.mask is not None:
-        inside = score.view(few, -1, num, score.shape[-1])[..., columns:]
-        inside += _mask_of_queries(block)
-    share = torch.softmax(score, dim=-1)
-    out, end = None, 0
-    for _, v in sources:
+    return score
+
+
+def _weigh(share: torch.Tensor, values: list[torch.Tensor], out: torch.Tensor, wide: bool) -> None:
+    """The sum of ``values`` ``[slots, Hkv, width]`` by their shares, into ``out``."""
+    product, end = wide_bmm if wide else torch.bmm, 0
+    for v in values:
         start, end = end, end + v.shape[0]
-        part = product(share[:, :, start:end], v.transpose(0, 1))
-        out = part if out is None else out.add_(part)
-    if block is None:
-        assert out is not None
-        return out
-    inner = _grid_values(share[:, :, columns:], values, block, num)
-    return inner if out is None else out.add_(inner)
+        if start:
+            out += product(share[:, :, start:end], v.transpose(0, 1))
+        else:
+            product(share[:, :, start:end], v.transpose(0, 1), out=out)
 
 
 def _rows_of(buffer: torch.Tensor, block: Block) -> torch.Tensor:
@@ -191,19 +225,28 @@ def _from_grid(grid: torch.Tensor, block: Block, few: int, share: int) -> torch.
 
 
 def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> torch.Tensor:
-    return torch.bmm(_to_grid(query, block, num), _rows_of(keys, block).transpose(1, 2))
-
-
-def _to_queries(target: torch.Tensor, grid: torch.Tensor, block: Block, num: int) -> None:
-    few, many, size = target.shape
-    share = many // num
-    target.view(few, share, num, size).copy_(_from_grid(grid, block, few, share))
+    """``[Hkv, g, n, rows]``."""
+    few, many, _ = query.shape
+    grid, keys = _to_grid(query, block, num), _rows_of(keys, block).transpose(1, 2)
+    score = torch.cat([torch.bmm(grid, keys[:, :, part]) for part in _few_rows(grid, block)], 2)
+    return _from_grid(score, block, few, many // num)
 
 
 def _grid_values(share: torch.Tensor, values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
     few, many, _ = share.shape
-    grid = torch.bmm(_to_grid(share, block, num), _rows_of(values, block))
-    return _from_grid(grid, block, few, many // num).reshape(few, many, -1)
+    grid, values = _to_grid(share, block, num), _rows_of(values, block)
+    first, *others = _few_rows(grid, block)
+    out = torch.bmm(grid[:, :, first], values[:, first])
+    for part in others:
+        out.baddbmm_(grid[:, :, part], values[:, part])
+    return _from_grid(out, block, few, many // num).reshape(few, many, -1)
+
+
+def _few_rows(grid: torch.Tensor, block: Block) -> list[slice]:
+    """A block's rows, some at a time when each group has few queries: a row's slots lie far apart, and a product of few
+    queries goes over them in an order that finds nothing in the processor's cache once there are many."""
+    size = FEW_ROWS if grid.is_cpu and grid.shape[1] <= FEW_QUERIES else block.rows
+    return [slice(start, start + size) for start in range(0, block.rows, size)]
 
 
 def _mask_of_queries(block: Block) -> torch.Tensor:

@@ -34,8 +34,8 @@ def reduce(logprob: torch.Tensor, request: NextToken, uniform: FloatArray | None
 
 def most_probable(logprob: torch.Tensor, num: int) -> torch.Tensor:
     """The ``num`` most probable tokens a row ``[N, num]``, by falling probability, ties to the smaller token."""
-    value, token = logprob.topk(num, dim=1)
-    if bool(((logprob >= value[:, -1:]).sum(dim=1) > num).any()):  # a tie at the edge: topk took any of them
+    value, token = logprob.topk(min(num + 1, logprob.shape[1]), dim=1)
+    if value.shape[1] > num and bool((value[:, num - 1] == value[:, num]).any()):  # a tie at the edge: any was taken
         return torch.sort(logprob, dim=1, descending=True, stable=True).indices[:, :num]
-    token = token.sort(dim=1).values
+    token = token[:, :num].sort(dim=1).values
     return token.gather(1, logprob.gather(1, token).sort(dim=1, descending=True, stable=True).indices)
