@@ -81,6 +81,22 @@ def test_a_model_distorted_at_depth_two_gains_and_by_what_it_should(positive):
     )
 
 
+def test_a_rival_at_depth_one_that_treats_places_apart_is_told_from_lookahead(null, positive):
+    """Planted: the truth is the model, sharper after some symbols and flatter after others. A stronger rival has it all."""
+    assert null.control.beyond.mean < 0.002
+    assert positive.control.beyond.above
+    assert positive.control.beyond.mean > 0.5 * positive.headline.row.beyond.mean
+    rows = np.exp(next_logprobs(MODEL, [[symbol] for symbol in range(len(SYMBOLS))]))
+    apart = rows ** np.where(np.arange(len(SYMBOLS)) < 4, 0.6, 1.8)[:, None]
+    start = np.exp(next_logprobs(MODEL, [[len(SYMBOLS)]]))
+    truth = Tabular(SYMBOLS, np.concatenate([apart / apart.sum(axis=1, keepdims=True), start]), context_length=64)
+    found = lookahead(MODEL, written_by(truth, 80), settings=SETTINGS)
+    assert found.control.gain.above
+    assert found.control.gain.mean > 0.02
+    assert found.control.beyond.mean < 0.1 * found.control.gain.mean
+    assert len(found.control.rival.rivals) > 4
+
+
 def test_gain_at_a_position_is_what_the_amplified_model_says_there(positive):
     """The table's numbers are log p_amp(x) - log p(x) of ``amplify`` with the fitted weight, position by position."""
     text, looks = positive.text, positive.looks

@@ -60,8 +60,19 @@ def page(study: Study, written: Sequence[Written] = (), *, show: int = 12) -> st
         lines.append(f"({len(deep) - show} more settings; --show {len(deep)}, or --json)")
     for fixed in study.fixed:
         lines.append(f"{study.plain.row.setting if study.plain else ''} at weight {fixed[0]:g}: gain {fixed[1]}")
-    lines += ["", *_where(study), *_horizon(study), *_ponder(study), *_written(written)]
+    lines += ["", *_control(study), *_where(study), *_horizon(study), *_ponder(study), *_written(written)]
     return "\n".join([*lines, study.verdict()])
+
+
+def _control(study: Study) -> list[str]:
+    if study.headline is None:
+        return []
+    control, num = study.control, len(study.control.rival.rivals)
+    return [
+        f"a stronger rival at depth 1 ({num} temperatures and truncations, by entropy): {control.gain} over the rival",
+        f"  {study.headline.row.setting} beyond that one: {control.beyond}",
+        "",
+    ]
 
 
 def _where(study: Study) -> list[str]:

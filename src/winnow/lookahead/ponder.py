@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from winnow.lookahead.fit import Base, Found, Mixture, apply, best_temperature, fit, mixed_base, temper
+from winnow.lookahead.fit import Base, Found, apply, best_temperature, fit, temper
 from winnow.lookahead.intervals import Estimate, estimate
 from winnow.lookahead.look import Looks
 from winnow.lookahead.rival import base_of
+from winnow.lookahead.shallow import shallow
 from winnow.lookahead.study import Study
 from winnow.lookahead.table import Measured, settings_of
 from winnow.lookahead.texts import Prepared
@@ -89,18 +90,7 @@ def _shallow(study: Study, base: Base, one: Measured, here: np.ndarray) -> Base:
     What a trigger gains by treating some positions in another way is not lookahead.
     """
     tempered = temper(study.looks, best_temperature(study.looks, here), base.top.shape[1])
-    tries: list[tuple[float, Base, Found | None, Mixture]] = []
-    nothing = Mixture("linear", 0.0, 0.0)
-    for other in (base, tempered):
-        mine = other.take(here)
-        tries.append((float(mine.true.mean()), other, None, nothing))
-        for setting, found, _ in settings_of(study.looks, study.settings):
-            if (setting.family, setting.depth, setting.width) == ("beams", 1, one.row.setting.width):
-                inside = found.take(here)
-                mixture = fit(mine, inside, setting.mixing)
-                tries.append((float(apply(mine, inside, mixture).mean()), other, found, mixture))
-    _, best, found_there, mixture = max(tries, key=lambda one_try: one_try[0])
-    return best if found_there is None else mixed_base(best, found_there, mixture)
+    return shallow(study.looks, study.settings, (base, tempered), here, beside=one.row.setting)
 
 
 def found_of(study: Study, one: Measured) -> Found:

@@ -8,16 +8,17 @@ on the same half.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from winnow.lookahead.fit import Base, Mixture, apply, best_temperature, temper
+from winnow.lookahead.fit import Base, Mixture, apply, best_temperature, fit, temper
 from winnow.lookahead.horizon import Horizons, above_chance, joined
 from winnow.lookahead.intervals import Estimate, estimate, estimates, halves
 from winnow.lookahead.look import Looks, merged
-from winnow.lookahead.rival import Rival, base_of, fit_rival
+from winnow.lookahead.rival import ByEntropy, Rival, base_by_entropy, base_of, fit_by_entropy, fit_rival
 from winnow.lookahead.settings import StudySettings
+from winnow.lookahead.shallow import shallow
 from winnow.lookahead.splits import split
 from winnow.lookahead.table import Measured, best, measure, settings_of
 from winnow.lookahead.texts import Prepared
@@ -29,6 +30,23 @@ from winnow.values.random import Key
 
 FEWEST_UNITS = 10  # of the reporting half, below which a bootstrap over them is no interval
 COVER = 0.05  # of a mixture whose weight is given and not fitted
+
+
+class Control(NamedTuple):
+    """Is the headline a lookahead's, or would a stronger rival at depth 1 have had it?
+
+    That rival has a temperature and a truncation by entropy, and beams of depth 1 and of the headline's width mixed in.
+    """
+
+    rival: ByEntropy
+    gain: Estimate  # of the stronger rival, over the rival
+    beyond: Estimate | None  # of the headline's setting, fitted again, over the stronger rival
+    weight: float  # of that setting there
+
+    def record(self) -> dict[str, Any]:
+        """As JSON values."""
+        beyond = None if self.beyond is None else self.beyond._asdict()
+        return {**self.rival.record(), "gain": self.gain._asdict(), "beyond": beyond, "weight": self.weight}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +66,7 @@ class Study:
     measured: tuple[Measured, ...]
     headline: Measured | None  # the best beyond depth 1, chosen on the tuning half
     plain: Measured | None  # the source's own mixture, chosen on the tuning half
+    control: Control  # the headline's setting against a stronger rival
     fixed: tuple[tuple[float, Estimate], ...]  # gain of ``plain``'s lookahead at weights that were asked for
     splits: tuple[dict[str, Any], ...]
     horizon: tuple[dict[str, Any], ...]
@@ -100,6 +119,7 @@ class Study:
             "rival": {**self.rival.record(), "said": str(self.rival), "gain": self.rival_gain._asdict()},
             "headline": None if self.headline is None else self.headline.row.record(),
             "plain": None if self.plain is None else self.plain.row.record(),
+            "control": self.control.record(),
             "table": [one.row.record() for one in self.measured],
             "fixed": [{"weight": weight, **told._asdict()} for weight, told in self.fixed],
             "splits": list(self.splits),
@@ -160,6 +180,14 @@ def analyse(
         for weight in settings.weights:
             value = apply(naive, ahead, Mixture("linear", weight * (1.0 - COVER), 0.0))
             fixed.append((weight, told(value - looks.logprob, f"weight {weight:g}")))
+    by_entropy = fit_by_entropy(looks, tuning)
+    apart, weight, beyond = base_by_entropy(looks, by_entropy, max(settings.widths)), 0.0, None
+    if headline is not None:
+        apart = shallow(looks, settings, (apart,), tuning, beside=headline.row.setting)
+        ahead = next(found for setting, found, _ in settings_of(looks, settings) if setting == headline.row.setting)
+        mixture = fit(apart.take(tuning), ahead.take(tuning), headline.row.setting.mixing)
+        weight, beyond = mixture.weight, told(apply(apart, ahead, mixture) - apart.true, "control")
+    control = Control(by_entropy, told(apart.true - base.true, "by entropy"), beyond, weight)
     parted: list[dict[str, Any]] = []
     for what, one, gain in (("gain", plain, "gain"), ("beyond", headline, "beyond")):
         if one is not None:
@@ -183,6 +211,7 @@ def analyse(
         measured=tuple(measured),
         headline=headline,
         plain=plain,
+        control=control,
         fixed=tuple(fixed),
         splits=tuple(parted),
         horizon=tuple(curve(curves, text, key)),
