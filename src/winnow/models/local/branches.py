@@ -94,20 +94,22 @@ class Branches:
         self._descend(parent, first, level, own)
         before, self.slots = self.slots, max(self.slots, plan.end)
         self.store.reserve(self.slots)
-        if plan.row is not None and plan.end - before > size:
-            self.store.clear(before, plan.end)  # what stays empty is masked, and must not hold NaN
+        parts = self._parts(plan, size)
+        if plan.row is not None and (plan.end - before > size or any(part.stop % self.groups for part in parts[:-1])):
+            self.store.clear(before, plan.end)  # what stays empty, or is written by a later pass, is masked
         if plan.row is not None and not (self._solid and self.rows > 1):  # a solid block's rows see what its first saw
             self._leave_the_dead(self.path[first : self.num])
-        hidden = [self._pass(token, first, plan, part) for part in self._parts(plan, size)]
+        hidden = [self._pass(token, first, plan, part) for part in parts]
         together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
         if np.array_equal(plan.order, np.arange(size)):
             return together
         return together[self.network.tensor(np.argsort(plan.order))]
 
     def keep(self, places: Sequence[int] | IntArray) -> Branches:
-        """Branches of their own that hold the paths to ``places`` (which become places and groups ``0 ..`` in this order).
+        """Branches that hold the paths to ``places`` (which become places and groups ``0 ..`` in this order) and no others.
 
-        What stands before the present block stays as it is; of the block only these paths are kept.
+        What stands before the present block stays as it is; of the block only these paths are kept. They take over the
+        buffers, so that nothing stands in memory twice: these branches are done with.
         """
         place = np.asarray(places, np.int64)
         size, base = place.size, self.start if self.groups else 0
@@ -117,16 +119,16 @@ class Branches:
         column = before[:, None] + np.arange(rows)
         inside = column < self.depth[place][:, None]
         block = np.where(inside, np.take_along_axis(path, np.minimum(column, path.shape[1] - 1), axis=1), -1)
-        slots = np.concatenate([np.arange(base), block.T.ravel()])
         other = Branches(self.network, self.stem)
-        other.store = self.store.gather(self.network.tensor(slots), base + 2 * block.size)
+        other.store = self.store
+        other.store.replace(base, self.network.tensor(block.T.ravel()))
         other.path = np.where(path < base, path, -1)
         there = base + np.arange(rows) * size + np.arange(size)[:, None]
         for index in range(size):  # a row's block part stands right behind its part before it
             own = int(self.depth[place[index]] - before[index])
             other.path[index, before[index] : before[index] + own] = there[index, :own]
         other.num, other.depth, other.group = size, self.depth[place], np.arange(size)
-        other.slots, other.start, other.groups, other.rows = slots.size, base, size, rows
+        other.slots, other.start, other.groups, other.rows = base + block.size, base, size, rows
         other._solid = bool(inside.all())
         return other
 
@@ -310,7 +312,7 @@ class Branches:
         if 0 < 2 * needed.size < self.start:
             column = np.full(self.start, -1, np.int64)
             column[needed] = np.arange(needed.size)
-            store = self.store.gather(self.network.tensor(needed), needed.size)
+            store = self.store.gather(self.network.tensor(needed))
             self._living = _Living(store, column, needed.size)
 
     def _block(self, path: IntArray, slot: IntArray, row: IntArray) -> Block:

@@ -11,9 +11,14 @@ from collections.abc import Sequence
 
 import torch
 
+GROWTH, GROWTH_UNUSED = 2, 8  # times what is asked for
+
 
 class Store:
-    """Append-only buffers ``[capacity, heads, width]`` a layer; laid out at the first write, grown by doubling.
+    """Append-only buffers ``[capacity, heads, width]`` a layer, laid out at the first write.
+
+    On a CPU what is laid out takes no memory before it is written, so that buffers grow rarely, by much; what was never
+    written holds anything. ``used`` slots were asked for, the others are not copied.
 
     Parameters
     ----------
@@ -22,14 +27,16 @@ class Store:
     """
 
     def __init__(self, num_layers: int, capacity: int) -> None:
-        self.capacity = max(1, capacity)
+        self.capacity, self.used = max(1, capacity), 0
         self.keys: list[torch.Tensor | None] = [None] * num_layers
         self.values: list[torch.Tensor | None] = [None] * num_layers
+        self._cleared = 0, 0  # before they were laid out
 
     @property
     def nbytes(self) -> int:
-        """Bytes laid out."""
-        return sum(t.numel() * t.element_size() for side in (self.keys, self.values) for t in side if t is not None)
+        """Bytes of the slots in use; off the CPU, of all that are laid out."""
+        buffers = [t for side in (self.keys, self.values) for t in side if t is not None]
+        return sum(t[: self.used if t.is_cpu else None].numel() * t.element_size() for t in buffers)
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One layer's keys and values, once they are laid out."""
@@ -40,14 +47,16 @@ class Store:
 
     def reserve(self, slots: int) -> None:
         """Make room for ``slots`` in all; one layer moves at a time."""
+        used, self.used = self.used, max(self.used, slots)
         if slots <= self.capacity:
             return
-        self.capacity = max(slots, 2 * self.capacity)
+        laid_out = self.keys[0]
+        self.capacity = slots * (GROWTH_UNUSED if laid_out is not None and laid_out.is_cpu else GROWTH)
         for side in (self.keys, self.values):
             for layer, old in enumerate(side):
                 if old is not None:
-                    side[layer] = old.new_empty((self.capacity, *old.shape[1:]))
-                    side[layer][: old.shape[0]] = old  # type: ignore[index]
+                    side[layer] = new = old.new_empty((self.capacity, *old.shape[1:]))
+                    new[:used] = old[:used]
 
     def write(
         self, layer: int, start: int, slots: torch.Tensor | None, keys: torch.Tensor, values: torch.Tensor
@@ -56,33 +65,43 @@ class Store:
         for side, new in ((self.keys, keys), (self.values, values)):
             buffer = side[layer]
             if buffer is None:
-                # zeros: a slot that nobody writes is masked, and must not hold NaN
-                buffer = side[layer] = new.new_zeros((self.capacity, *new.shape[1:]))
+                buffer = side[layer] = new.new_empty((self.capacity, *new.shape[1:]))
+                buffer[slice(*self._cleared)] = 0
             if slots is None:
                 buffer[start : start + new.shape[0]] = new
+                self.used = max(self.used, start + new.shape[0])
             else:
                 buffer.index_copy_(0, slots, new)
 
     def clear(self, start: int, end: int) -> None:
-        """Write zeros to slots that will be masked."""
+        """Write zeros to slots that nobody writes and a mask hides: they must not hold NaN."""
+        self._cleared = start, end
         for side in (self.keys, self.values):
             for buffer in side:
                 if buffer is not None:
                     buffer[start:end] = 0
 
-    def gather(self, slots: torch.Tensor, capacity: int) -> Store:
-        """A copy whose first slots are these, in this order; a slot of -1 becomes zeros."""
-        other = Store(len(self.keys), max(capacity, slots.numel()))
-        missing = slots < 0
+    def gather(self, slots: torch.Tensor) -> Store:
+        """A copy of these slots, in this order."""
+        other = Store(len(self.keys), slots.numel())
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
             for layer, buffer in enumerate(mine):
-                if buffer is not None:
-                    new = buffer.new_zeros((other.capacity, *buffer.shape[1:]))
-                    torch.index_select(buffer, 0, slots.clamp(min=0), out=new[: slots.numel()])
-                    if bool(missing.any()):
-                        new[: slots.numel()][missing] = 0
-                    theirs[layer] = new
+                theirs[layer] = None if buffer is None else buffer.index_select(0, slots)
+        other.used = slots.numel()
         return other
+
+    def replace(self, start: int, slots: torch.Tensor) -> None:
+        """Put these slots, in this order, where those from ``start`` on stand; a slot of -1 becomes zeros."""
+        self.reserve(start + slots.numel())
+        missing = slots < 0
+        for side in (self.keys, self.values):
+            for buffer in side:
+                if buffer is not None:
+                    chosen = buffer.index_select(0, slots.clamp(min=0))
+                    if bool(missing.any()):
+                        chosen[missing] = 0
+                    buffer[start : start + slots.numel()] = chosen
+        self.used = start + slots.numel()
 
     def segment(self, start: int, end: int, *, copy: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         """Keys and values ``[end - start, heads, width]`` a layer: views, or copies of their own."""
