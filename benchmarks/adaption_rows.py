@@ -84,6 +84,23 @@ def against_rivals(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:
             wins=sum(g < 0 for g in gap),
             holds=rival["rival"] == BY_HAND or bool(np.mean(gap) < 0),
         )
+        if rival["by_samples"] is not None:
+            few = {n: [table[index]["by_samples"][n] for table in tables] for n in shared_samples(tables, index)}
+            best = min(few, key=lambda n: float(np.mean(few[n])))
+            yield spread(
+                f"the loop's context, greedy, minus {rival['rival']}, at its best number of samples",
+                [table[0]["error"] - error for table, error in zip(tables, few[best])],
+                rival_error=round(float(np.mean(few[best])), 4),
+                samples=int(best),
+                note="number picked by gold",
+                n_each=rival["n"],
+                holds=bool(np.mean([table[0]["error"] for table in tables]) < np.mean(few[best])),
+            )
+
+
+def shared_samples(tables: Sequence[Sequence[Row]], index: int) -> list[str]:
+    """The numbers of samples at which a rival was read off on every seed."""
+    return [n for n in tables[0][index]["by_samples"] if all(n in table[index]["by_samples"] for table in tables)]
 
 
 def destinations(rule: str, runs: Sequence[Job]) -> Iterator[Row]:
@@ -116,7 +133,7 @@ def more_samples(tables: Sequence[Sequence[Row]]) -> Iterator[Row]:
     for index, rival in enumerate(tables[0]):
         if rival["by_samples"] is None:
             continue
-        shared = [n for n in rival["by_samples"] if all(n in table[index]["by_samples"] for table in tables)]
+        shared = shared_samples(tables, index)
         whole = [table[index]["error"] for table in tables]
         half = max((n for n in shared if 2 * int(n) <= min(t[index]["samples"] for t in tables)), key=int, default="1")
         gain = [error - table[index]["by_samples"][half] for error, table in zip(whole, tables)]
@@ -156,6 +173,12 @@ def readme(jobs: Sequence[Job]) -> str:
     own = spread("", [table[0]["error"] for table in tables])
     many = {name: "-".join(map(str, dict.fromkeys((few[0], few[-1])))) for name, few in samples.items()}
     vote, best = "majority vote", "best of n, self-evaluated"
+    place = next(i for i, row in enumerate(tables[0]) if row["rival"] == best)
+    few = {
+        n: float(np.mean([table[place]["by_samples"][n] for table in tables]))
+        for n in shared_samples(tables, place)
+        if int(n) >= 4
+    }
     lines = [
         f"| over {len(soft)} seeds, at equal tokens ([log](docs/log.md)) | error |",
         "|---|---|",
@@ -163,7 +186,7 @@ def readme(jobs: Sequence[Job]) -> str:
         f"| best temperature, picked with gold / majority of {many[vote]} | "
         f"{mean['best temperature']:.3f} / {mean[vote]:.3f} |",
         f'| hand-written header "By a careful author." | {mean[BY_HAND]:.3f} |',
-        f"| best of {many[best]} by its own evaluation | {mean[best]:.3f} |",
+        f"| best of {' / '.join(few)} by its own evaluation | {' / '.join(f'{error:.3f}' for error in few.values())} |",
         f"| **the context the loop made, read greedily** | **{own['mean']:.3f}**"
         + (f" [{own['low']:.3f}, {own['high']:.3f}] |" if "low" in own else " |"),
     ]
