@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from winnow.lookahead.beams import distributions
-from winnow.lookahead.look import chain
+from winnow.lookahead.look import anew, chain
 from winnow.lookahead.particles import ROWS
 from winnow.ports.program import Program, gather
 from winnow.ports.requests import Cost, Request, draw
@@ -49,6 +49,7 @@ class Horizon(Request[Horizons]):
 
 def horizon(request: Horizon) -> Program[Horizons]:
     """Answer a Horizon. Distance 1 is the model's own next-token distribution; ends are tokens like others here."""
+    yield from anew(request.lead, request.rows, request.begin)
     return joined((yield from gather([_row(request, number) for number in range(len(request.rows))])))
 
 

@@ -13,7 +13,7 @@ from winnow.lookahead.look import Look, look
 from winnow.ports.program import run
 from winnow.ports.requests import Backend, NextToken, Request, require
 
-VERSION = 1  # of what a look is; another one is another backend to a store
+VERSION = 2  # of what a look is; another one is another backend to a store
 
 
 class Looking:
