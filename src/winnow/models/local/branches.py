@@ -21,7 +21,7 @@ from winnow.models.local.stem import Stem
 from winnow.models.local.trie import STEM_END
 from winnow.values.logspace import IntArray
 
-TOGETHER = 1024  # tokens a pass
+TOGETHER = 512  # tokens a pass
 SCORES = 2**24  # attention scores a pass and layer
 FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a block
 
@@ -61,7 +61,7 @@ class Branches:
         self.store = Store(network.num_layers, capacity)
         self.num = 0
         self.depth = np.empty(0, np.int64)  # [num], 1 just behind the stem
-        self.path = np.empty((0, 0), np.int64)  # [num, deepest], slots from the stem down, -1 where it has ended
+        self.path = np.empty((0, 0), np.int32)  # [num, deepest], slots from the stem down, -1 where it has ended
         self.group = np.empty(0, np.int64)  # [num], in the present block; -1 outside it
         self.slots = 0  # laid out
         self.start, self.groups, self.rows = 0, 0, 0  # the present block; groups 0: none
@@ -144,7 +144,7 @@ class Branches:
                 grown = np.full(room, -1, np.int64)
                 grown[:first] = getattr(self, name)[:first]
                 setattr(self, name, grown)
-            taller = np.full((room, self.path.shape[1]), -1, np.int64)
+            taller = np.empty((room, self.path.shape[1]), np.int32)
             taller[:first] = self.path[:first]
             self.path = taller
         inside = parent >= first
@@ -167,8 +167,9 @@ class Branches:
         """Write the paths of new places, whose slots are ``own``."""
         deepest = int(self.depth[first : self.num].max())
         if deepest > self.path.shape[1]:
-            wider = np.full((self.path.shape[0], max(16, deepest + deepest // 2)), -1, np.int64)
-            wider[:, : self.path.shape[1]] = self.path
+            wider = np.empty((self.path.shape[0], max(16, deepest + deepest // 2)), np.int32)
+            wider[:first, : self.path.shape[1]] = self.path[:first]
+            wider[:first, self.path.shape[1] :] = -1
             self.path = wider
         for members in levels:
             above = parent[members]

@@ -93,13 +93,14 @@ class Store:
     def replace(self, start: int, slots: torch.Tensor) -> None:
         """Put these slots, in this order, where those from ``start`` on stand; a slot of -1 becomes zeros."""
         self.reserve(start + slots.numel())
-        missing = slots < 0
+        missing, source = (slots < 0).nonzero()[:, 0], slots.clamp(min=0)
+        chosen = torch.empty(0)  # one for all layers, since memory that is laid out anew for each is not all used again
         for side in (self.keys, self.values):
             for buffer in side:
                 if buffer is not None:
-                    chosen = buffer.index_select(0, slots.clamp(min=0))
-                    if bool(missing.any()):
-                        chosen[missing] = 0
+                    shape = (slots.numel(), *buffer.shape[1:])
+                    chosen = chosen if chosen.shape == shape else buffer.new_empty(shape)
+                    torch.index_select(buffer, 0, source, out=chosen).index_fill_(0, missing, 0.0)
                     buffer[start : start + slots.numel()] = chosen
         self.used = start + slots.numel()
 

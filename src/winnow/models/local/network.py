@@ -21,7 +21,7 @@ from winnow.models.local.decoder import decoder_of
 from winnow.values.errors import ModelError
 
 MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
-READ_TOGETHER = 2**21  # numbers in one block of logits: memory of larger ones is laid out anew for each
+READ_TOGETHER = 2**20  # numbers in one block of logits: memory of larger ones is laid out anew for each
 
 
 class Counters:

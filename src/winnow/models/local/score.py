@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from winnow.models.local.branches import TOGETHER, Branches
+from winnow.models.local.branches import Branches
 from winnow.models.local.network import Network
 from winnow.models.local.session import distinct, feed_trie
 from winnow.models.local.stem import Stem, new_stem
 from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
+
+SIDE_BY_SIDE = 1024  # tokens of rows that grow together
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
 
@@ -29,8 +31,8 @@ def score_cached(
 ) -> tuple[list[FloatArray], int]:
     """Log-probabilities of the continuations of each row, and the number of tokens the rows hold, equal ones once.
 
-    What all prompts begin with is a stem. Behind it up to ``together`` rows go through side by side, no more tokens than a
-    pass takes.
+    What all prompts begin with is a stem. Behind it up to ``together`` rows go through side by side, no more tokens than
+    ``SIDE_BY_SIDE``.
     """
     shared = shared_length(tuple(tuple(row) for row in prompts))
     begin = prompts[0][:shared]
@@ -40,7 +42,7 @@ def score_cached(
     start = 0
     while start < len(prompts):
         end = start + 1
-        while end < len(prompts) and end - start < together and sum(sizes[start : end + 1]) <= TOGETHER:
+        while end < len(prompts) and end - start < together and sum(sizes[start : end + 1]) <= SIDE_BY_SIDE:
             end += 1
         result += _score_rows(network, prefix, prompts[start:end], continuations[start:end])
         start = end
