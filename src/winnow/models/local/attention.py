@@ -1,9 +1,9 @@
-"""Attention over a shared stem, a masked run of slots and a block of groups, under one softmax.
+"""Attention over a shared stem, masked runs of slots and a block of groups, under one softmax.
 
 What a query sees comes in up to three parts:
 
 * the **stem**, a prefix that every query sees whole: one matrix product for all queries, its keys never repeated;
-* **seen**, slots of which each query sees its own ancestors: the same product under a mask;
+* **seen**, runs of slots of which each query sees its own ancestors: the same product under a mask;
 * the **block**, slots written in turn by G groups, of which a query sees its own group's: batched over groups.
 
 The parts are scored into one buffer, so the softmax is exact. transformers calls ``attend`` through its public attention
@@ -50,9 +50,8 @@ class View:
     write_slots: torch.Tensor | None  # [n], when they do not follow one another
     stem: Store | None = None
     stem_length: int = 0
-    seen: tuple[int, int] = (0, 0)  # slots of ``seen_store``, or of ``store`` where there is none
-    seen_store: Store | None = None
-    seen_mask: torch.Tensor | None = None  # [n, seen], additive
+    seen: tuple[tuple[Store, int, int], ...] = ()  # runs of slots: a store, the first, behind the last
+    seen_mask: torch.Tensor | None = None  # [n, slots of those runs], additive
     block: Block | None = None
     wide: bool = False  # whether products of many rows may go through ``linear.wide_bmm``
     layers: int = 0  # layers that came by
@@ -161,11 +160,10 @@ def _sources(view: View, layer: int) -> tuple[list[tuple[torch.Tensor, torch.Ten
     if view.stem is not None and view.stem_length:
         keys, values = view.stem.layer(layer)
         sources.append((keys[: view.stem_length], values[: view.stem_length]))
-    low, high = view.seen
-    if high > low:
-        keys, values = (view.seen_store or view.store).layer(layer)
-        sources.append((keys[low:high], values[low:high]))
-    return sources, high - low
+    for store, start, end in view.seen:
+        keys, values = store.layer(layer)
+        sources.append((keys[start:end], values[start:end]))
+    return sources, sum(end - start for _, start, end in view.seen)
 
 
 def _heads_at_once(query: torch.Tensor, columns: int) -> int:

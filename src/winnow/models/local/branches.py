@@ -16,6 +16,7 @@ import torch
 
 from winnow.models.local.attention import Block, View
 from winnow.models.local.cache import Store
+from winnow.models.local.living import Living, columns, needed, num_columns, runs
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem
 from winnow.models.local.trie import STEM_END
@@ -24,7 +25,7 @@ from winnow.values.logspace import IntArray
 TOGETHER = 512  # tokens a pass
 SCORES = 2**24  # attention scores a pass and layer
 FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a block
-
+LEAST = 64  # slots that are not worth leaving the dead among them behind
 
 EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
 
@@ -36,14 +37,6 @@ class _Arrangement(NamedTuple):
     slot: IntArray  # [n], in that order
     end: int  # slots after this
     row: IntArray | None  # [n] in that order, counted from the block's first row of this feed; None outside a block
-
-
-class _Living(NamedTuple):
-    """A copy of the slots before a block that its queries still see."""
-
-    store: Store
-    column: IntArray  # [start], where a slot is in it; -1 for the dead
-    num: int
 
 
 class Branches:
@@ -67,7 +60,7 @@ class Branches:
         self.start, self.groups, self.rows = 0, 0, 0  # the present block; groups 0: none
         self._solid = True  # one chain a group, none missing: every row is seen
         self._before: torch.Tensor | None = None  # mask of a solid block's queries before it
-        self._living: _Living | None = None  # what the block's queries see before it, where most of that is dead
+        self._living: Living | None = None  # what is still seen before the block, or before what was fed lately
 
     @property
     def nbytes(self) -> int:
@@ -97,8 +90,8 @@ class Branches:
         parts = self._parts(plan, size)
         if plan.row is not None and (plan.end - before > size or any(part.stop % self.groups for part in parts[:-1])):
             self.store.clear(before, plan.end)  # what stays empty, or is written by a later pass, is masked
-        if plan.row is not None and not (self._solid and self.rows > 1):  # a solid block's rows see what its first saw
-            self._leave_the_dead(self.path[first : self.num])
+        if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
+            self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
         hidden = [self._pass(token, first, plan, part) for part in parts]
         together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
         if np.array_equal(plan.order, np.arange(size)):
@@ -188,9 +181,9 @@ class Branches:
         if group is None or not _fits(group, self.groups, EMPTY):
             self.start, self.groups, self.rows = self.slots, 0, 0
             self.group[:first] = -1
-            self._solid, self._before, self._living = True, None, None
+            self._solid, self._before = True, None
             group = given
-            if given is None and (size > FEW or size * self.slots > SMALL):
+            if given is None and (size > FEW or size * num_columns(self._living, self.slots) > SMALL):
                 group = self._inherit(parent, first, old=False)
             if group is not None:
                 num = int(group.max()) + 1
@@ -272,49 +265,38 @@ class Branches:
             stem=self.stem.store,
             stem_length=self.stem.length,
         )
-        if plan.row is None:
-            view.seen = (0, int(slot[-1]) + 1)
-            view.seen_mask = self._mask(path, 0, view.seen[1])
-        else:
-            before = path
-            view.seen = (0, self.start)
-            if self._living is not None:
-                before = np.where(
-                    (path >= 0) & (path < self.start), self._living.column[np.minimum(path, self.start - 1)], -1
-                )
-                view.seen, view.seen_store = (0, self._living.num), self._living.store
-            if self.start:
-                view.seen_mask = self._mask_before(before, view.seen[1])
+        end = int(slot[-1]) + 1 if plan.row is None else self.start
+        view.seen = runs(self._living, self.store, end)
+        if plan.row is not None:
             view.block = self._block(path, slot, plan.row[part])
+        if view.seen:
+            view.seen_mask = self._mask(path, end, lasting=plan.row is not None)
         positions = self.stem.length + self.depth[places] - 1
         return network.trunk(network.tensor(token[order]), network.tensor(positions), view)
 
-    def _mask(self, path: IntArray, start: int, end: int) -> torch.Tensor:
-        """``[n, end - start]`` additive: zero at the slots on each path."""
-        mask = np.full((path.shape[0], end - start + 1), -np.inf, np.float32)
-        column = np.where((path >= start) & (path < end), path - start, end - start)
-        np.put_along_axis(mask, column, 0.0, axis=1)
-        return torch.from_numpy(mask)[:, :-1].to(self.network.device, self.network.dtype)
+    def _mask(self, path: IntArray, end: int, *, lasting: bool) -> torch.Tensor:
+        """``[n, columns]`` additive: zero where the first ``end`` slots are on each path.
 
-    def _mask_before(self, path: IntArray, end: int) -> torch.Tensor:
-        """What the block's queries see before it; a solid block's stays as it is from row to row."""
-        if not self._solid or path.shape[0] != self.groups:  # a pass over part of a row has other queries
-            return self._mask(path, 0, end)
-        if self._before is None:
-            self._before = self._mask(path, 0, end)
-        return self._before
+        ``lasting``: the queries are a block's; what a solid one sees stays as it is from row to row.
+        """
+        lasting = lasting and self._solid and path.shape[0] == self.groups  # a pass over part of a row has others
+        if lasting and self._before is not None:
+            return self._before
+        size = num_columns(self._living, end)
+        column = columns(self._living, path, end)
+        mask = np.full((path.shape[0], size + 1), -np.inf, np.float32)
+        np.put_along_axis(mask, np.where(column < 0, size, column), 0.0, axis=1)
+        result = torch.from_numpy(mask)[:, :-1].to(self.network.device, self.network.dtype)
+        self._before = result if lasting else None
+        return result
 
-    def _leave_the_dead(self, path: IntArray) -> None:
-        """Gather what these paths see before the block, when that is less than half of what stands there."""
-        needed = np.unique(path[(path >= 0) & (path < self.start)])
-        if self._living is not None and bool((self._living.column[needed] >= 0).all()):
-            return
-        self._living, self._before = None, None
-        if 0 < 2 * needed.size < self.start:
-            column = np.full(self.start, -1, np.int64)
-            column[needed] = np.arange(needed.size)
-            store = self.store.gather(self.network.tensor(needed))
-            self._living = _Living(store, column, needed.size)
+    def _leave_the_dead(self, path: IntArray, end: int) -> None:
+        """Gather what these paths see of the first ``end`` slots, when that is less than half of what stands there."""
+        seen = needed(path, end)
+        if self._living is not None and not self._living.holds(seen):
+            self._living, self._before = None, None
+        if LEAST < num_columns(self._living, end) > 2 * seen.size > 0:
+            self._living, self._before = Living(self.store, seen, end, self.network.device), None
 
     def _block(self, path: IntArray, slot: IntArray, row: IntArray) -> Block:
         group = (slot - self.start) % self.groups

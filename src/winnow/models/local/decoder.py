@@ -106,7 +106,7 @@ def _agrees(model: Any, decoder: Decoder) -> bool:
     tokens = torch.arange(num, device=model.device) * 7 % int(model.config.vocab_size)
     causal = torch.full((num, num), -torch.inf, dtype=model.dtype, device=model.device).triu(1)
     store = Store(len(decoder.layers), num)
-    view = View(queries=num, store=store, write_start=0, write_slots=None, seen=(0, num), seen_mask=causal)
+    view = View(queries=num, store=store, write_start=0, write_slots=None, seen=((store, 0, num),), seen_mask=causal)
     own = decoder.trunk(tokens, torch.arange(num, device=model.device), view).float()
     expected = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0].float()
     tolerance = TOLERANCE if model.dtype == torch.float32 else COARSE

@@ -51,7 +51,7 @@ def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: i
         write_slots=None,
         stem=store,
         stem_length=start,
-        seen=(start, start + num),
+        seen=((store, start, start + num),),
         seen_mask=causal,
     )
     positions = torch.arange(start, start + num, device=network.device)
