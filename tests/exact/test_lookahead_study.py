@@ -240,6 +240,10 @@ def test_a_larger_model_is_another_way_to_spend(positive):
     expected = (big.rival_logprob - small.rival_logprob)[inside].mean()
     assert told.gain.mean == pytest.approx(expected, abs=1e-12)
     assert told.gain.mean > 0
+    more = lookahead(truth, written_by(truth, 80)[:40], settings=few)
+    assert larger(small, more, parameters=(1, 2)).tokens == pytest.approx(2.0), (
+        "what only one of them read costs nothing"
+    )
 
 
 def test_splits_add_up_to_the_gain(positive):

@@ -157,9 +157,10 @@ def larger(study: Study, other: Study, *, parameters: tuple[int, int], key: Key 
     parameters : of this model and of the other.
     """
     mine, theirs = study.rival_logprob, other.rival_logprob
-    ratio = parameters[1] / parameters[0] * theirs.size / mine.size
     both = np.intersect1d(study.text.document, other.text.document)
     both = both[both < min(study.text.document[-1], other.text.document[-1])]  # the last may have been cut
+    ratio = parameters[1] / parameters[0]
+    ratio *= np.isin(other.text.document, both).sum() / max(1, np.isin(study.text.document, both).sum())
     value = np.zeros(0)
     unit = np.zeros(0, np.int64)
     for document in both:
