@@ -129,16 +129,18 @@ def _row(row: Any, subject: Any, options: argparse.Namespace, place: Path) -> li
         "peak_over_minimum": None if peak is None else round(peak / least, 2),
     }
     result = []
-    rivals = {other: how for other, how in row.rivals.items() if not other.startswith("best cached")}
-    cached = [other for other in row.rivals if other.startswith("best cached")]
-    if cached:
-        rivals["best cached"] = row.rivals[min(cached, key=median.__getitem__)]
-        median["best cached"] = min(median[other] for other in cached)
-        common["ways_cached"] = {other: round(median[other], 4) for other in cached}
+    rivals, ways = {}, {}
+    for name in dict.fromkeys(other.split(" (")[0] for other in row.rivals):  # of several ways the fastest counts
+        mine = [other for other in row.rivals if other.split(" (")[0] == name]
+        rivals[name] = row.rivals[min(mine, key=median.__getitem__)]
+        median[name] = min(median[other] for other in mine)
+        ways[name] = {other: round(median[other], 4) for other in mine}
     for rival, how in (rivals or {None: None}).items():
         one = {**common, "rival": rival, "ratio": None, "stock_ratio": None, "goal": None}
         if rival is not None:
             one["rival_seconds"] = round(median[rival], 4)
+            if len(ways[rival]) > 1:
+                one["rival_ways"] = ways[rival]
             one["ratio"] = round(median[rival] / median["packed"], 2)
             one["stock_ratio"] = round(median[rival] / median["stock"], 2)
             one["goal"] = how.goal.get(model)

@@ -18,6 +18,7 @@ import winnow
 from benchmarks.engine_models import Subject, directory
 from benchmarks.engine_rows import DEPTH, LENGTH, POSITIONS, PROMPT, WORDS, Counting, Row, look
 
+OPENING = 16  # tokens before a beam whose growth is measured: a longer prompt's are cheaper than those of steps
 PREFILL = (16, 256)  # rows and tokens of the batch whose encoding is the roofline
 
 
@@ -92,7 +93,7 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
     model = subject.packed
 
     def beam(rep: int, width: int = 16, depth: int = 32) -> Any:
-        return winnow.search(model, subject.text(PROMPT, rep), "beam", width=width, depth=depth, ending="first")
+        return winnow.search(model, subject.text(OPENING, rep), "beam", width=width, depth=depth, ending="first")
 
     def positions(rep: int, num: int) -> Any:
         return look(model, subject.tokens(subject.text(num, rep))[:num], 8, DEPTH)
@@ -101,8 +102,8 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
         return winnow.complete(model, subject.text(PROMPT, rep), num=num, max_tokens=LENGTH, seed=rep)
 
     axes: dict[str, tuple[Sequence[int], Callable[[int, int], Any], Callable[[int], int]]] = {
-        "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n), lambda n: PROMPT + n * 31),
-        "depth": ((32, 64, 128), lambda rep, n: beam(rep, depth=n), lambda n: PROMPT + 16 * (n - 1)),
+        "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n), lambda n: OPENING + n * 31),
+        "depth": ((32, 64, 128), lambda rep, n: beam(rep, depth=n), lambda n: OPENING + 16 * (n - 1)),
         "positions": ((POSITIONS // 2, POSITIONS, 2 * POSITIONS), positions, lambda n: n + 8 * n * (DEPTH - 1)),
         "population": ((64, 128, 256), population, lambda n: PROMPT + n * (LENGTH - 1)),
     }

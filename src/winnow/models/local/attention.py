@@ -13,6 +13,7 @@ registry; a call without a ``View`` is a plain forward pass and gets plain atten
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from winnow.models.local.linear import wide_bmm
 
 NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
+NARROW = 64  # queries from which values are weighed in one wide product
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
 
 
@@ -184,7 +186,7 @@ def _scores(query: torch.Tensor, keys: list[torch.Tensor], columns: int, wide: b
 
 def _weigh(share: torch.Tensor, values: list[torch.Tensor], out: torch.Tensor, wide: bool) -> None:
     """The sum of ``values`` ``[slots, Hkv, width]`` by their shares, into ``out``."""
-    product, end = wide_bmm if wide else torch.bmm, 0
+    product, end = partial(wide_bmm, least=NARROW) if wide else torch.bmm, 0
     for v in values:
         start, end = end, end + v.shape[0]
         if start:

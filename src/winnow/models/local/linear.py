@@ -79,12 +79,15 @@ def pack(model: torch.nn.Module) -> Packing:
     return Packing("stock", 0.0, "; ".join(reasons))
 
 
-def wide_bmm(one: torch.Tensor, other: torch.Tensor, *, out: torch.Tensor | None = None) -> torch.Tensor:
+def wide_bmm(
+    one: torch.Tensor, other: torch.Tensor, *, out: torch.Tensor | None = None, least: int = WIDE
+) -> torch.Tensor:
     """``torch.bmm`` on a CPU with the public switch on where there are many rows: there it is twice as fast.
 
-    Measured: with fewer than 128 rows it is slower, a matrix times a vector by an order of magnitude.
+    Measured: with fewer than 128 rows it is slower (64, where the result is narrow), a matrix times a vector by an order
+    of magnitude.
     """
-    if one.shape[1] < WIDE or not one.is_cpu or one.dtype != torch.float32:
+    if one.shape[1] < least or not one.is_cpu or one.dtype != torch.float32:
         return torch.bmm(one, other) if out is None else torch.bmm(one, other, out=out)
     with _switched_on():
         return torch.bmm(one, other) if out is None else torch.bmm(one, other, out=out)
