@@ -1,0 +1,140 @@
+"""Where the engine's memory goes: nothing unwritten is read, what is kept is kept in place, the dead are left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from winnow.models.load import load
+from winnow.models.local import attention, branches
+from winnow.models.local.cache import Store
+from winnow.models.local.model import LocalModel
+from winnow.models.local.network import Network
+from winnow.models.local.session import CachedSession
+from winnow.ports.requests import LogProb, NextToken
+from winnow.values.tree import Tree
+
+Tiny = Callable[..., str]
+
+
+def open_model(directory: str) -> LocalModel:
+    model = load(directory)
+    assert isinstance(model, LocalModel)
+    return model
+
+
+def grown(model: LocalModel, num: int, depth: int) -> np.ndarray:
+    """Log-probabilities ``[num, V]`` after particles of which some die, end or fork at each step."""
+    rng = np.random.default_rng(5)
+    tree, nodes = Tree([model.codec.encode("ab cd"), model.codec.encode("ab dc h")]), np.arange(num) % 2
+    for step in range(depth):
+        parents = rng.choice(nodes, num - step % 3) if step % 5 else nodes[: num // 2].repeat(2)
+        tree, nodes = tree.append(parents, rng.integers(5, 20, parents.size), np.zeros(parents.size))
+        reply = dict(model.answer([NextToken(tree=tree, nodes=nodes)]))[0]
+    return np.asarray(reply.logprob)
+
+
+def scored(model: LocalModel) -> np.ndarray:
+    prompts = tuple("ab cd ef gh" + "abcdefgh"[row % 8] * (1 + row % 5) for row in range(20))
+    return np.array(dict(model.answer([LogProb(prompts=prompts, continuations=(("ab", "cd e"),) * 20)]))[0].logprob)
+
+
+def written(model: LocalModel, num: int, length: int) -> torch.Tensor:
+    """Log-probabilities of rows of which one leaves every third step."""
+    rows = [model.codec.encode("ab cd" + "efgh"[row % 4] * (row % 3)) for row in range(num)]
+    with torch.inference_mode():
+        session = CachedSession(model._network, rows, length)
+        for step in range(length):
+            logprob = session.step(torch.arange(len(session.rows)) % 9 + 5)
+            if step % 3 == 2:
+                session.keep([row for row in range(len(session.rows)) if row != step % 4])
+    return logprob
+
+
+@pytest.mark.parametrize("together", [None, 10])
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gpt2"])
+def test_what_was_never_written_is_never_read(
+    kind: str, together: int | None, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Laid out full of NaN, buffers give the answers they give full of zeros: what a mask hides was cleared."""
+    if together:
+        monkeypatch.setattr(branches, "TOGETHER", together)
+    new_empty = torch.Tensor.new_empty
+
+    def answers(value: float) -> list[Any]:
+        def filled(self: torch.Tensor, *arguments: Any, **settings: Any) -> torch.Tensor:
+            made = new_empty(self, *arguments, **settings)
+            return made.fill_(value) if made.is_floating_point() else made
+
+        monkeypatch.setattr(torch.Tensor, "new_empty", filled)
+        model = open_model(tiny_model(kind))
+        return [grown(model, 6, 30), grown(model, 26, 40), scored(model), written(model, 12, 25)]
+
+    for zeros, nans in zip(answers(0.0), answers(float("nan")), strict=True):
+        np.testing.assert_array_equal(zeros, nans)
+
+
+def test_heads_in_turn_and_all_at_once_give_the_same(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the bounds on what attention takes at once, answers agree within 1e-5."""
+    expected = [do(open_model(tiny_model("gemma2"))) for do in (lambda m: grown(m, 26, 40), scored)]
+    for at_once, few_rows in ((1, 16), (2000, 3), (2**19, 1000)):
+        monkeypatch.setattr(attention, "AT_ONCE", at_once)
+        monkeypatch.setattr(attention, "FEW_ROWS", few_rows)
+        model = open_model(tiny_model("gemma2"))
+        for one, other in zip(expected, (grown(model, 26, 40), scored(model)), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5, rtol=0)
+
+
+def test_rows_that_are_kept_stay_in_their_buffers(tiny_model: Tiny) -> None:
+    """Rows leaving lay out nothing new, and free the slots of those that left."""
+    model = open_model(tiny_model("llama"))
+    rows = [model.codec.encode("ab" + letter) for letter in "cdefgh"] * 4
+    with torch.inference_mode():
+        session = CachedSession(model._network, rows, 10)
+        session.step(torch.full((24,), 7))
+        session.step(torch.full((24,), 8))
+        before, buffers = session.branches.store, session.branches.store.layer(0)
+        session.keep(range(0, 24, 3))
+        after = session.branches.store
+        session.step(torch.full((8,), 9))
+    assert after is before
+    assert all(one is other for one, other in zip(buffers, after.layer(0), strict=True))
+    assert after.used < 24 + 24 + 24
+
+
+def test_a_beams_step_does_not_grow_with_what_it_dropped(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All children of one of eight nodes, a hundred times: attention spans what lives, not the eight hundred fed."""
+    model, spans = open_model(tiny_model("llama", max_position_embeddings=512)), list[int]()
+    trunk = Network.trunk
+
+    def watched(self: Network, tokens: Any, positions: Any, view: attention.View) -> torch.Tensor:
+        spans.append(sum(end - start for _, start, end in view.seen))
+        return trunk(self, tokens, positions, view)
+
+    monkeypatch.setattr(Network, "trunk", watched)
+    tree, nodes = Tree([model.codec.encode("ab cd")]), np.array([0])
+    for step in range(100):
+        tree, nodes = tree.append(np.repeat(nodes[step % nodes.size], 8), np.arange(5, 13), np.zeros(8))
+        dict(model.answer([NextToken(tree=tree, nodes=nodes)]))
+    assert len(tree) == 801
+    assert max(spans) <= 2 * 108 + 8
+
+
+def test_buffers_that_grow_keep_what_was_written() -> None:
+    """Slot by slot past several capacities, and what is kept in place afterwards, is what was written."""
+    store, written = Store(2, 3), torch.randn(50, 2, 4)
+    for slot in range(50):
+        store.reserve(slot + 1)
+        for layer in range(2):
+            store.write(layer, slot, None, written[slot : slot + 1], -written[slot : slot + 1])
+    assert store.nbytes == 2 * 2 * written.nbytes
+    torch.testing.assert_close(store.layer(1)[0][:50], written)
+    store.replace(10, torch.tensor([49, -1, 12]))
+    keys, values = store.layer(0)
+    torch.testing.assert_close(keys[:13], torch.cat([written[:10], written[49:], torch.zeros(1, 2, 4), written[12:13]]))
+    torch.testing.assert_close(values[12], -written[12])
+    assert store.nbytes == 2 * 2 * written[:13].nbytes
