@@ -3,6 +3,8 @@
     python -m benchmarks.lookahead                     speed: linear in positions, width and depth, against the model alone
     python -m benchmarks.lookahead --json              the same as JSON lines
     python -m benchmarks.lookahead --study shakespeare one study into docs/answers/lookahead/shakespeare.json
+    python -m benchmarks.lookahead --power --study stories   (5) of depth 2, exactly, at every position: stories-power.json
+    python -m benchmarks.lookahead --larger            larger models on the same documents
     python -m benchmarks.lookahead --checkpoints DIR   the bundled model's checkpoints on its own world
     python -m benchmarks.lookahead --figures           the figures and tables of docs/answers/lookahead.md from those files
 
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import winnow
-from benchmarks.lookahead_texts import SOURCES, Source, world_documents
+from benchmarks.lookahead_texts import PAIRS, SOURCES, Source, world_documents
 from winnow.lookahead.looking import Looking
 from winnow.lookahead.ponder import larger, ponder
 from winnow.lookahead.settings import StudySettings
@@ -82,16 +84,18 @@ def one(name: str, *, positions: int | None, written: int, store: Path | None, p
     return record
 
 
-def compare(small: str, big: str, *, positions: int) -> dict[str, Any]:
+def compare(name: str, small: Source, big: Source, *, positions: int) -> dict[str, Any]:
     """A larger model on the same documents as another way to spend forward tokens."""
     few = StudySettings(widths=(2,), depth=2, averages=(1.0,), powers=(), mixings=("linear",), horizon=0)
+    names = [source.model.rpartition("/")[2] for source in (small, big)]
     # models of other tokens: as many documents, and so many more tokens
     studies = [
-        read(name, SOURCES[name], winnow.load(SOURCES[name].model), positions=count, settings=few)
-        for name, count in ((small, positions), (big, 4 * positions))
+        read(said, source, winnow.load(source.model), positions=count, settings=few)
+        for said, source, count in zip(names, (small, big), (positions, 4 * positions))
     ]
-    spent = larger(studies[0], studies[1], parameters=(SOURCES[small].parameters, SOURCES[big].parameters))
-    return {"small": small, "big": big, **spent.record()}
+    spent = larger(studies[0], studies[1], parameters=(small.parameters, big.parameters))
+    documents = np.unique(studies[0].text.document).size - 1
+    return {"study": name, "small": names[0], "big": names[1], "documents": documents, **spent.record()}
 
 
 def checkpoints(directory: Path, *, positions: int, every: int) -> list[dict[str, Any]]:
@@ -117,8 +121,22 @@ def checkpoints(directory: Path, *, positions: int, every: int) -> list[dict[str
             )
             study = read(file.stem, SOURCES["bundled"], winnow.load(place), positions=positions, settings=CHECKPOINTS)
         record = study.record()
-        kept = ("model", "positions", "reporting", "units", "naive", "rival", "headline", "plain", "verdict", "helps")
-        found.append({key: record[key] for key in kept})
+        kept = (
+            "model",
+            "positions",
+            "reporting",
+            "units",
+            "naive",
+            "temperature",
+            "rival",
+            "control",
+            "headline",
+            "plain",
+        )
+        power = [row for row in record["table"] if row["family"] == "power" and row["depth"] > 1]
+        found.append({key: record[key] for key in (*kept, "verdict", "helps")})
+        found[-1]["power"] = max(power, key=lambda row: float(row["beyond"]["tuning"]))
+        found[-1]["of"] = str(directory)
         print(file.stem, study.verdict(), flush=True)
     return found
 
@@ -128,7 +146,10 @@ POWERS = StudySettings(
     widths=(2,), depth=2, averages=(0.0,), mixings=("linear",), powers=(0.3, 0.4, 0.5, 0.6, 0.75, 1.5), future_depth=2,
     num_futures=1, stride=1, least=0.002, horizon=0,
 )  # fmt: skip
-CHECKPOINTS = StudySettings(widths=(4,), depth=4, averages=(0.0, 1.0), powers=(), horizon=0)
+CHECKPOINTS = StudySettings(
+    widths=(4,), depth=4, averages=(0.0, 1.0), powers=(0.6, 1.5), future_depth=2, num_futures=1, stride=2, least=0.005,
+    horizon=0,
+)  # fmt: skip
 
 
 # ---- speed
@@ -197,11 +218,11 @@ def main() -> None:
         write_text(ANSWERS / f"{name}{'-power' if options.power else ''}.json", to_json(record, indent=1) + "\n")
         print(name, record["verdict"], flush=True)
     if options.larger:
-        record = compare("stories", "babystories", positions=options.positions or 8192)
-        write_text(ANSWERS / "larger.json", to_json(record, indent=1) + "\n")
-        print(record)
+        records = [compare(*pair, positions=options.positions or 6144) for pair in PAIRS]
+        write_text(ANSWERS / "larger.json", to_json(records, indent=1) + "\n")
+        print(records)
     if options.checkpoints:
-        found = checkpoints(options.checkpoints, positions=options.positions or 4096, every=options.every)
+        found = checkpoints(options.checkpoints, positions=options.positions or 10_240, every=options.every)
         write_text(ANSWERS / "checkpoints.json", to_json(found, indent=1) + "\n")
     if options.figures:
         from benchmarks.lookahead_figures import draw

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.lookahead_page import files_of, fill
 from winnow.values.records import write_text
 
 NAMES = {
@@ -18,6 +19,7 @@ NAMES = {
     "bytewiki": "shakespeare_byte2M on wikitext-2",
     "bundled": "bundled model on its own world (control)",
     "babyllama-power": "babyllama_char105 on Shakespeare, (5) at every position",
+    "babystories-power": "babyllama_char105 on gsm8k questions, (5) at every position",
     "stories-power": "stories260K on gsm8k questions, (5) at every position",
     "shakespeare-power": "shakespeare_byte2M on Shakespeare, (5) at every position",
     "bundled-power": "bundled model on its own world, (5) at every position",
@@ -33,6 +35,8 @@ def draw(directory: Path) -> None:
         if (directory / f"{name}.json").is_file()
     }
     write_text(directory / "summary.md", "\n".join(summary(studies)) + "\n")
+    page = directory.with_suffix(".md")
+    write_text(page, fill(page.read_text(), files_of(directory)))
     for name, study in studies.items():
         write_text(directory / f"{name}.md", "\n".join(table(name, study)) + "\n")
     whole = {name: one for name, one in studies.items() if one["horizon"]}
@@ -108,7 +112,7 @@ def _choices(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[s
         "width 8": lambda row: bool(row["family"] == "beams" and row["width"] == 8),
         "depth 2": lambda row: bool(row["family"] == "beams" and row["depth"] == 2),
         "depth 6": lambda row: bool(row["family"] == "beams" and row["depth"] == 6),
-        "(5), every 8th position": lambda row: bool(row["family"] == "power"),
+        "(5)": lambda row: bool(row["family"] == "power"),
     }
     for choice, mine in choices.items():
         found = [row for row in deep if mine(row)]

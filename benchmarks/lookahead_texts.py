@@ -62,6 +62,13 @@ def on_lines_of_its_own() -> list[Document]:
     return [Document("tinyshakespeare, last 5 %", on_one_line(last_lines(), known_characters()))]
 
 
+def paragraphs(before: str = "") -> list[Document]:
+    """The same lines, each paragraph a document and one line: two models read the very same characters."""
+    known = known_characters()
+    rows = [on_one_line(one, known) for one in last_lines().split("\n\n")]
+    return [Document(f"paragraph {n}", before + row) for n, row in enumerate(rows) if len(row) > 8]
+
+
 def questions() -> list[Document]:
     lines = (DATA / "gsm8k" / "test.jsonl").read_text().splitlines()
     return [Document(f"gsm8k test {n}", json.loads(line)["question"]) for n, line in enumerate(lines)]
@@ -107,3 +114,12 @@ SOURCES = {
     "bytewiki": Source(str(MODELS / "shakespeare_byte2M"), articles, 2_263_680, depth=4),
     "bundled": Source("bundled", world_documents, 1_400_000),
 }
+
+PAIRS = (  # a model and a larger one on the same documents; its name in SOURCES is whose lookahead this stands beside
+    ("stories", SOURCES["stories"], SOURCES["babystories"]),
+    (
+        "babyllama",
+        SOURCES["babyllama"]._replace(documents=paragraphs),
+        SOURCES["shakespeare"]._replace(documents=lambda: paragraphs("<s>")),
+    ),
+)
