@@ -128,7 +128,7 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
     sources, last = _sources(view, layer)
     keys, values = view.store.layer(layer)
     columns, rows = sum(k.shape[0] for k, _ in sources), 0 if block is None else block.rows
-    inside = None if block is None else _grid_scores(query, keys, block, num)
+    inside = [] if block is None else _grid_scores(query, keys, block, num)
     mask = None if block is None or block.mask is None else _mask_of_queries(block)
     size = _heads_at_once(query, columns + rows)
     out = query.new_empty((few, many, values.shape[-1]))
@@ -137,8 +137,8 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
         heads = slice(start, start + size)
         score = _scores(query[heads], [k[:, heads] for k, _ in sources], columns + rows, view.wide)
         by_query = score.view(score.shape[0], -1, num, columns + rows)
-        if inside is not None:
-            by_query[..., columns:] = inside[heads]
+        for part, one in inside:
+            by_query[..., columns + part.start : columns + part.stop] = one[heads]
         if softcap is not None:
             score.div_(softcap).tanh_().mul_(softcap)
         if view.seen_mask is not None:
@@ -224,12 +224,14 @@ def _from_grid(grid: torch.Tensor, block: Block, few: int, share: int) -> torch.
     return values.reshape(few, share, block.width * block.groups, size).index_select(2, block.place)
 
 
-def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> torch.Tensor:
-    """``[Hkv, g, n, rows]``."""
+def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> list[tuple[slice, torch.Tensor]]:
+    """Some rows of the block and the scores of their keys ``[Hkv, g, n, rows]``, one after another."""
     few, many, _ = query.shape
     grid, keys = _to_grid(query, block, num), _rows_of(keys, block).transpose(1, 2)
-    score = torch.cat([torch.bmm(grid, keys[:, :, part]) for part in _few_rows(grid, block)], 2)
-    return _from_grid(score, block, few, many // num)
+    return [
+        (part, _from_grid(torch.bmm(grid, keys[:, :, part]), block, few, many // num))
+        for part in _few_rows(grid, block)
+    ]
 
 
 def _grid_values(share: torch.Tensor, values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
@@ -246,7 +248,7 @@ def _few_rows(grid: torch.Tensor, block: Block) -> list[slice]:
     """A block's rows, some at a time when each group has few queries: a row's slots lie far apart, and a product of few
     queries goes over them in an order that finds nothing in the processor's cache once there are many."""
     size = FEW_ROWS if grid.is_cpu and grid.shape[1] <= FEW_QUERIES else block.rows
-    return [slice(start, start + size) for start in range(0, block.rows, size)]
+    return [slice(start, min(start + size, block.rows)) for start in range(0, block.rows, size)]
 
 
 def _mask_of_queries(block: Block) -> torch.Tensor:

