@@ -16,7 +16,7 @@ import torch
 
 from winnow.models.local.attention import Block, View
 from winnow.models.local.cache import Store
-from winnow.models.local.living import Living, columns, needed, num_columns, runs
+from winnow.models.local.living import Living, Paths, columns, needed, num_columns, runs
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem
 from winnow.models.local.trie import STEM_END
@@ -274,7 +274,7 @@ class Branches:
         positions = self.stem.length + self.depth[places] - 1
         return network.trunk(network.tensor(token[order]), network.tensor(positions), view)
 
-    def _mask(self, path: IntArray, end: int, *, lasting: bool) -> torch.Tensor:
+    def _mask(self, path: Paths, end: int, *, lasting: bool) -> torch.Tensor:
         """``[n, columns]`` additive: zero where the first ``end`` slots are on each path.
 
         ``lasting``: the queries are a block's; what a solid one sees stays as it is from row to row.
@@ -290,7 +290,7 @@ class Branches:
         self._before = result if lasting else None
         return result
 
-    def _leave_the_dead(self, path: IntArray, end: int) -> None:
+    def _leave_the_dead(self, path: Paths, end: int) -> None:
         """Gather what these paths see of the first ``end`` slots, when that is less than half of what stands there."""
         seen = needed(path, end)
         if self._living is not None and not self._living.holds(seen):
@@ -298,7 +298,7 @@ class Branches:
         if LEAST < num_columns(self._living, end) > 2 * seen.size > 0:
             self._living, self._before = Living(self.store, seen, end, self.network.device), None
 
-    def _block(self, path: IntArray, slot: IntArray, row: IntArray) -> Block:
+    def _block(self, path: Paths, slot: IntArray, row: IntArray) -> Block:
         group = (slot - self.start) % self.groups
         low, high = int(row[0]), int(row[-1]) + 1
         width = high - low

@@ -148,4 +148,5 @@ def _normed(x: torch.Tensor, norm: tuple[torch.Tensor, float]) -> torch.Tensor:
     if x.dtype != torch.float32 or not x.is_cpu:
         return rms_norm(x, weight.shape, weight, epsilon)
     size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return (x * size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()).mul_(weight)
+    result: torch.Tensor = (x * size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()).mul_(weight)
+    return result

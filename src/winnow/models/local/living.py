@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from winnow.models.local.cache import Store
 from winnow.values.logspace import IntArray
 
+Paths = npt.NDArray[np.int32]  # [n, deepest], slots from the stem down, -1 where one has ended
 Run = tuple[Store, int, int]  # slots of a store, first and behind the last
 
 
@@ -42,7 +44,7 @@ def runs(living: Living | None, store: Store, end: int) -> tuple[Run, ...]:
     return tuple(run for run in ((living.store, 0, living.num), (store, living.end, end)) if run[1] < run[2])
 
 
-def columns(living: Living | None, path: IntArray, end: int) -> IntArray:
+def columns(living: Living | None, path: Paths, end: int) -> IntArray:
     """The column of each slot of paths; -1 where it is not among the first ``end``."""
     inside = (path >= 0) & (path < end)
     if living is None:
@@ -51,7 +53,7 @@ def columns(living: Living | None, path: IntArray, end: int) -> IntArray:
     return np.where(inside, np.where(path < living.end, copied, path - living.end + living.num), -1)
 
 
-def needed(path: IntArray, end: int) -> IntArray:
+def needed(path: Paths, end: int) -> IntArray:
     """Which of the first ``end`` slots are on some path, in order."""
     flag = np.zeros(end + 1, bool)
     flag[np.where(path < end, path, end)] = True  # -1 is the last one too
