@@ -22,6 +22,7 @@ READS = {
     "bytewiki": "`shakespeare_byte2M`, wikitext-2 (far)",
     "bundled": "bundled model, its own world (control)",
 }
+COMMON = 0.6  # the power that two of the studies chose
 SHOWN = ("entropy", "fitted", "random")
 PARTS = (
     ("true token", "begins a beam"),
@@ -97,24 +98,26 @@ def headlines(files: Files) -> Iterator[tuple[str, ...]]:
 
 
 def powers(files: Files) -> Iterator[tuple[str, ...]]:
-    """(5) of depth 2 at every position: the best power, and the same power at depth 1."""
+    """(5) of depth 2 at every position, the same power at depth 1; the power that was chosen, and .6 beside it."""
     yield from _head(
-        "model, text", "n", "**best power at depth 2, beyond the rival**", "the same at depth 1", "tokens a position",
+        "model, text", "n", "tokens a position", "power", "**beyond the rival**", "the same at depth 1",
         "beyond the stronger rival",
     )  # fmt: skip
     for name in _names(files, "-power"):
         one = files[f"{name}-power"]
-        rows = [row for row in one["table"] if row["family"] == "power" and row["depth"] == 2]
-        best = max(rows, key=lambda row: float(row["beyond"]["tuning"]))
-        same = [row for row in one["table"] if row["family"] == "power" and row["depth"] == 1]
-        flat = next(row for row in same if row["exponent"] == best["exponent"])
-        chosen = one["headline"]["setting"] == best["setting"]
-        control = _stronger(one) if chosen else "-"
-        yield (
-            f"{READS[name]} [{name}-power](lookahead/{name}-power.md)", f"{best['beyond']['positions']:,}",
-            f"**{told(best['beyond'])}** power {best['exponent']:g}", told(flat["beyond"]), f"{best['tokens'] - 1:.1f}",
-            control,
-        )  # fmt: skip
+        row = {(r["exponent"], r["depth"]): r for r in one["table"] if r["family"] == "power"}
+        best = max((r for r in row.values() if r["depth"] == 2), key=lambda r: float(r["beyond"]["tuning"]))
+        stronger = {r["setting"]: r for r in one.get("control", {}).get("powers", [])}
+        if "control" in one:
+            stronger[one["headline"]["setting"]] = one["control"]["beyond"]
+        for number, power in enumerate(dict.fromkeys((best["exponent"], COMMON))):
+            this = row[power, 2]
+            label = "" if number else f"{READS[name]} [{name}-power](lookahead/{name}-power.md)"
+            yield (
+                label, f"{this['beyond']['positions']:,}", f"{this['tokens'] - 1:.1f}",
+                f"{power:g}" + ("" if number else " (chosen)"), f"**{told(this['beyond'])}**",
+                told(row[power, 1]["beyond"]), told(stronger.get(this["setting"])),
+            )  # fmt: skip
 
 
 def shallow(files: Files) -> Iterator[tuple[str, ...]]:

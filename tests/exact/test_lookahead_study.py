@@ -86,6 +86,9 @@ def test_a_rival_at_depth_one_that_treats_places_apart_is_told_from_lookahead(nu
     assert null.control.beyond.mean < 0.002
     assert positive.control.beyond.above
     assert positive.control.beyond.mean > 0.5 * positive.headline.row.beyond.mean
+    planted = dict(positive.control.powers)["(5) power 2, 4 futures, depth 2"]
+    assert planted.above
+    assert len(positive.control.powers) == 3
     rows = np.exp(next_logprobs(MODEL, [[symbol] for symbol in range(len(SYMBOLS))]))
     apart = rows ** np.where(np.arange(len(SYMBOLS)) < 4, 0.6, 1.8)[:, None]
     start = np.exp(next_logprobs(MODEL, [[len(SYMBOLS)]]))

@@ -42,11 +42,14 @@ class Control(NamedTuple):
     gain: Estimate  # of the stronger rival, over the rival
     beyond: Estimate | None  # of the headline's setting, fitted again, over the stronger rival
     weight: float  # of that setting there
+    powers: tuple[tuple[str, Estimate], ...]  # of (5), everywhere and beyond depth 1, over the stronger rival
 
     def record(self) -> dict[str, Any]:
         """As JSON values."""
         beyond = None if self.beyond is None else self.beyond._asdict()
-        return {**self.rival.record(), "gain": self.gain._asdict(), "beyond": beyond, "weight": self.weight}
+        powers = [{"setting": setting, **gained._asdict()} for setting, gained in self.powers]
+        own = {"gain": self.gain._asdict(), "beyond": beyond, "weight": self.weight, "powers": powers}
+        return {**self.rival.record(), **own}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,12 +185,19 @@ def analyse(
             fixed.append((weight, told(value - looks.logprob, f"weight {weight:g}")))
     by_entropy = fit_by_entropy(looks, tuning)
     apart, weight, beyond = base_by_entropy(looks, by_entropy, max(settings.widths)), 0.0, None
+    powers: list[tuple[str, Estimate]] = []
     if headline is not None:
         apart = shallow(looks, settings, (apart,), tuning, beside=headline.row.setting)
-        ahead = next(found for setting, found, _ in settings_of(looks, settings) if setting == headline.row.setting)
-        mixture = fit(apart.take(tuning), ahead.take(tuning), headline.row.setting.mixing)
-        weight, beyond = mixture.weight, told(apply(apart, ahead, mixture) - apart.true, "control")
-    control = Control(by_entropy, told(apart.true - base.true, "by entropy"), beyond, weight)
+        for setting, found, there in settings_of(looks, settings):
+            power = setting.family == "power" and setting.depth > 1 and bool(there.all())
+            if power or setting == headline.row.setting:
+                mixture = fit(apart.take(tuning), found.take(tuning), setting.mixing)
+                gained = told(apply(apart, found, mixture) - apart.true, "control")
+                if setting == headline.row.setting:
+                    weight, beyond = mixture.weight, gained
+                if power:
+                    powers.append((str(setting), gained))
+    control = Control(by_entropy, told(apart.true - base.true, "by entropy"), beyond, weight, tuple(powers))
     parted: list[dict[str, Any]] = []
     for what, one, gain in (("gain", plain, "gain"), ("beyond", headline, "beyond")):
         if one is not None:
