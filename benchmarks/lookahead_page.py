@@ -165,7 +165,7 @@ def spending(files: Files) -> Iterator[tuple[str, ...]]:
                 yield (label, f"everywhere: {row['said']}", f"{row['tokens']:.1f}", "", told(row["gain"]))
         for row in files.get("larger", []):
             if row["study"] == name:
-                yield ("", f"a larger model: `{row['big']}`", f"{row['tokens']:.1f}", told(row["gain"]), "")
+                yield ("", f"a larger model: `{row['big']}`", "", told(row["gain"]), "")
 
 
 def checkpoints(files: Files) -> Iterator[tuple[str, ...]]:
