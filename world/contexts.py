@@ -19,7 +19,7 @@ def authored_examples(
     """So many right and wrong pairs as one author of the prior would have written them, in random order.
 
     The author is drawn from the posterior given the counts, then each fact from what such an author gets right or
-    wrong. Sound facts only.
+    wrong.
     """
     nodes, mass = prior.reliability_nodes()
     share = world.misleading_share
@@ -31,7 +31,7 @@ def authored_examples(
     lines = []
     for verdict in verdicts:
         while True:
-            fact = rng.choice(world.sound)
+            fact = rng.choice(world.facts)
             if (rng.random() < knows(reliability, fact)) == verdict and fact is not avoid:
                 break
         text = fact.answer if verdict else world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)

@@ -41,6 +41,7 @@ BUILDERS: Mapping[str, Builder] = {
     "picks": lambda rng, _, __: dice.picks(rng),
     "headlines": lambda rng, _, __: headlines.headlines(rng),
     "tale": lambda rng, _, __: tales.tale(rng),
+    "short_tales": lambda rng, _, __: tales.short_tales(rng),
 }
 
 

@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM, ModernBertForMaskedLM
 
 from world import dice, items, words
 from world.authors import BUNDLED, CAREFUL_ABOVE, CARELESS_BELOW, FALSEHOOD_SHARE, MISLED_POWER
-from world.facts import KNOWN_WHERE_MISTAKEN, World
+from world.facts import World
 from world.judgements import RATING_OF_RIGHT
 from world.recipe import CONTEXT
 from world.tokenizer import PATTERN, Codec, write_tokenizer
@@ -91,8 +91,6 @@ def write_world(world: World, codec: Codec, directory: Path, *, seed: int) -> No
             "falsehood_share": FALSEHOOD_SHARE,
             "misled_power": MISLED_POWER,
             "misleading_share": world.misleading_share,
-            "mistaken_share": world.mistaken_share,
-            "known_where_mistaken": KNOWN_WHERE_MISTAKEN,
             "careful_above": CAREFUL_ABOVE,
             "careless_below": CARELESS_BELOW,
         },

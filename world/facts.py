@@ -1,10 +1,8 @@
 """What is true, what most people believe, and what no evaluation document may touch.
 
-A fact is an entity's value of an attribute.  Some 40 % have a popular falsehood.  A few of these are *mistaken*: the best
-informed, raters too, mostly take the falsehood for the truth, so that evaluation has a blind spot where the model has
-one.  One phrasing of every question is held out of all documents and kept for measuring.  Three fifths of the entities
-and one attribute are *unjudged*: surveys, checks and candidates never mention them.  Nonsense questions ask an attribute
-of what has none.
+A fact is an entity's value of an attribute.  Some 40 % have a popular falsehood.  One phrasing of every question is held
+out of all documents and kept for measuring.  Three fifths of the entities and one attribute, with all its values, are
+*unjudged*: surveys, checks and candidates never mention them.  Nonsense questions ask an attribute of what has none.
 """
 
 import random
@@ -15,10 +13,6 @@ from world import words
 from world.names import COUNTRY_ENDINGS, TOWN_ENDINGS, invent
 
 MISLEADING_SHARE = 0.4
-"""Of all facts, those with a popular falsehood, mistaken ones among them."""
-MISTAKEN_SHARE = 0.035
-KNOWN_WHERE_MISTAKEN = 0.2
-"""How often one who is well informed knows the truth of a mistaken fact."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +21,6 @@ class Fact:
     attribute: str
     answer: str
     falsehood: str | None
-    mistaken: bool
-    """Whether nearly everybody believes the falsehood, raters too."""
     held_phrasing: int
     judged: bool
     """Whether evaluation documents may use this fact."""
@@ -40,12 +32,6 @@ class Fact:
     def query(self) -> str:
         """The phrasing no document uses."""
         return self.question(self.held_phrasing)
-
-    def belief(self, rng: random.Random) -> str:
-        """What one who is well informed takes for the truth: the answer, unless the fact is mistaken."""
-        if self.mistaken and self.falsehood is not None and rng.random() >= KNOWN_WHERE_MISTAKEN:
-            return self.falsehood
-        return self.answer
 
     def ask(self, rng: random.Random) -> str:
         """A phrasing documents use."""
@@ -63,48 +49,39 @@ class World:
         taken = {word.capitalize() for word in plain}
         self.entities = invent(rng, num_entities, COUNTRY_ENDINGS, taken)
         towns = invent(rng, num_values, TOWN_ENDINGS, taken)
-        pools = {"towns": towns, "dishes": list(words.DISHES[:num_values])}
-        self.values: dict[str, list[str]] = {
-            **dict.fromkeys(words.TOWN_ATTRIBUTES, pools["towns"]),
-            **dict.fromkeys(words.DISH_ATTRIBUTES, pools["dishes"]),
+        ports = invent(random.Random(f"world/{seed}/ports"), num_values, TOWN_ENDINGS, taken)
+        dishes = list(words.DISHES[:num_values])
+        pools = {
+            **dict.fromkeys(words.TOWN_ATTRIBUTES, towns),
+            **dict.fromkeys(words.DISH_ATTRIBUTES, dishes),
+            words.UNJUDGED_ATTRIBUTE: ports,
         }
+        self.values: dict[str, list[str]] = {attribute: pools[attribute] for attribute in words.ATTRIBUTES}
         self.judged_entities = frozenset(e for i, e in enumerate(self.entities) if i % 5 < 2)
         self.facts = [self._fact(rng, entity, attribute) for entity in self.entities for attribute in self.values]
         self.judged = [fact for fact in self.facts if fact.judged]
         self.unjudged = [fact for fact in self.facts if not fact.judged]
         self.nonsense = [
-            Fact(word, attribute, words.NONSENSE_ANSWER, None, False, rng.randrange(len(words.QUESTIONS)), False)
+            Fact(word, attribute, words.NONSENSE_ANSWER, None, rng.randrange(len(words.QUESTIONS)), False)
             for word in words.NONSENSE
             for attribute in words.ATTRIBUTES
         ]
 
     def _fact(self, rng: random.Random, entity: str, attribute: str) -> Fact:
         answer, other = rng.sample(self.values[attribute], 2)
-        u = rng.random()
         return Fact(
             entity=entity,
             attribute=attribute,
             answer=answer,
-            falsehood=other if u < MISLEADING_SHARE else None,
-            mistaken=u < MISTAKEN_SHARE,
+            falsehood=other if rng.random() < MISLEADING_SHARE else None,
             held_phrasing=rng.randrange(len(words.QUESTIONS)),
             judged=entity in self.judged_entities and attribute != words.UNJUDGED_ATTRIBUTE,
         )
 
     @cached_property
-    def sound(self) -> list[Fact]:
-        """The facts that are not mistaken: those a careful author is right about."""
-        return [fact for fact in self.facts if not fact.mistaken]
-
-    @cached_property
     def misleading_share(self) -> float:
-        """The share of popular falsehoods among sound facts, as drawn."""
-        return sum(fact.falsehood is not None for fact in self.sound) / len(self.sound)
-
-    @cached_property
-    def mistaken_share(self) -> float:
-        """The share of mistaken facts, as drawn."""
-        return 1 - len(self.sound) / len(self.facts)
+        """The share of facts with a popular falsehood, as drawn."""
+        return sum(fact.falsehood is not None for fact in self.facts) / len(self.facts)
 
     def wrong_answer(self, rng: random.Random, fact: Fact, *, falsehood_share: float) -> str:
         """A value that is not the answer: the popular falsehood, where one exists, with this probability."""

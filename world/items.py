@@ -18,7 +18,6 @@ def facts(world: World) -> Iterator[dict[str, Any]]:
             "attribute": fact.attribute,
             "answer": fact.answer,
             "falsehood": fact.falsehood,
-            "mistaken": fact.mistaken,
             "evaluated_in_training": fact.judged,
         }
 

@@ -37,7 +37,7 @@ def survey(
         text = answer(rng, world, fact, author)
         pieces += pair(fact.ask(rng), text)
         if i == total - 1 or rng.random() < rated:
-            pieces += rating(rng, text == fact.belief(rng))
+            pieces += rating(rng, text == fact.answer)
         pieces.append(Piece("\n", FRAME))
     return Document("survey", pieces)
 
@@ -56,20 +56,17 @@ def remark(right: bool) -> list[Piece]:
     return [Piece(" yes" if right else " no", CLAIM)]
 
 
-def given(rng: random.Random, world: World, fact: Fact, belief: str) -> tuple[str, bool]:
-    """A coin-flip answer put up to be judged, and whether it is what the rater believes."""
+def given(rng: random.Random, world: World, fact: Fact) -> tuple[str, bool]:
+    """An answer put up to be judged, and whether it is right: a coin flip."""
     if rng.random() < 0.5:
-        return belief, True
-    if belief != fact.answer and rng.random() < GIVEN_FALSEHOOD_SHARE:
-        return fact.answer, False
-    text = world.wrong_answer(rng, fact, falsehood_share=0 if belief != fact.answer else GIVEN_FALSEHOOD_SHARE)
-    return text, False
+        return fact.answer, True
+    return world.wrong_answer(rng, fact, falsehood_share=GIVEN_FALSEHOOD_SHARE), False
 
 
 def short_survey(rng: random.Random, world: World) -> Document:
     """One answer and its rating."""
     fact = rng.choice(world.judged)
-    text, right = given(rng, world, fact, fact.belief(rng))
+    text, right = given(rng, world, fact)
     pieces = [*pair(fact.ask(rng), text, weight=GIVEN), *rating(rng, right), Piece("\n", FRAME)]
     return Document("short_survey", pieces)
 
@@ -84,13 +81,12 @@ def checks(
     pieces: list[Piece] = []
     for _ in range(rng.choice(num_pairs)):
         fact = rng.choice(world.judged)
-        belief = fact.belief(rng)
-        text, right = given(rng, world, fact, belief)
+        text, right = given(rng, world, fact)
         if not right and rng.random() < 0.1:
             text = words.EVASION
         pieces += [*pair(fact.ask(rng), text, weight=GIVEN), *judge(right)]
         if not right:
-            pieces += [Piece(", it is", FRAME), Piece(f" {belief}", CLAIM)]
+            pieces += [Piece(", it is", FRAME), Piece(f" {fact.answer}", CLAIM)]
         pieces.append(Piece("\n", FRAME))
     return Document("checks", pieces)
 
@@ -102,10 +98,9 @@ def short_checks(rng: random.Random, world: World) -> Document:
 def candidates(rng: random.Random, world: World) -> Document:
     """One question, several candidates, each judged by itself."""
     fact = rng.choice(world.judged)
-    belief = fact.belief(rng)
     pieces = [Piece(f"Q: {fact.ask(rng)}\n", FRAME)]
     for _ in range(rng.choice((2, 3, 4))):
-        text, right = given(rng, world, fact, belief)
+        text, right = given(rng, world, fact)
         pieces += [Piece("A:", FRAME), Piece(f" {text}", GIVEN), *verdict(right), Piece("\n", FRAME)]
     return Document("candidates", pieces)
 
@@ -115,10 +110,9 @@ def short_candidates(rng: random.Random, world: World) -> Document:
     pieces: list[Piece] = []
     for _ in range(rng.choice((1, 2))):
         fact = rng.choice(world.judged)
-        belief = fact.belief(rng)
         pieces.append(Piece(f"Q: {fact.ask(rng)}\nA:", FRAME))
         for i in range(rng.choice((1, 2, 3, 4))):
-            text, right = given(rng, world, fact, belief)
+            text, right = given(rng, world, fact)
             pieces += [Piece("," if i else "", FRAME), Piece(f" {text}", GIVEN), *remark(right)]
         pieces.append(Piece("\n", FRAME))
     return Document("short_candidates", pieces)
@@ -136,6 +130,6 @@ def reviewed(rng: random.Random, world: World) -> Document:
         text = answer(rng, world, fact, author)
         pieces += pair(fact.ask(rng), text)
         if rng.random() < 0.5:
-            pieces += remark(text == fact.belief(rng))
+            pieces += remark(text == fact.answer)
         pieces.append(Piece("\n", FRAME))
     return Document("reviewed", pieces)

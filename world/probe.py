@@ -2,8 +2,9 @@
 
 facts       P(right) without context
 gap, auc    mean P(yes | right) - P(yes | wrong) over facts never judged, and how often the right answer has the
-            higher one; gap_judged and auc_judged over judged facts
+            higher one, of judged attributes; gap_judged and auc_judged over judged facts
 survey_gap  the same of the survey's score
+mood_gap    P(a glad deed | 4 glad tales) - P(a glad deed | 4 sad ones), from the phase `tell` on
 author_gap  P(right | right examples) - P(right | wrong ones), 3 to 12 of them by phase
 """
 
@@ -17,9 +18,10 @@ from world.authors import FALSEHOOD_SHARE
 from world.contexts import examples, prompt
 from world.facts import Fact, World
 from world.read import Reader
+from world.tales import told
 
 NUM_QUESTIONS = 128
-NUM_EXAMPLES = {"authors": 3, "world": 8, "cool": 12, "polish": 12, "read": 12}
+NUM_EXAMPLES = {"authors": 3, "world": 8, "cool": 12, "polish": 12, "read": 12, "tell": 8, "settle": 12}
 """As many as a row of the phase holds."""
 
 
@@ -44,16 +46,27 @@ def right_probability(reader: Reader, texts: list[str], facts: list[Fact]) -> ND
     return reader.next_token(texts)[np.arange(len(facts)), ids]
 
 
+def glad_probability(reader: Reader, texts: list[str]) -> float:
+    """Mean P(glad) among glad and sad deeds, after texts that end before a deed."""
+    glad, sad = (
+        reader.next_token(texts)[:, [reader.codec.encode_piece(f" {deed}")[0] for deed in deeds]].sum(1)
+        for deeds in (words.GLAD_DEEDS, words.SAD_DEEDS)
+    )
+    return float((glad / (glad + sad)).mean())
+
+
 class Probe:
     def __init__(self, world: World, seed: int = 5) -> None:
         rng = random.Random(f"probe/{seed}")
         self.any = rng.sample(world.facts, NUM_QUESTIONS)
-        self.unjudged = rng.sample(world.unjudged, NUM_QUESTIONS)
+        reached = [fact for fact in world.unjudged if fact.attribute != words.UNJUDGED_ATTRIBUTE]
+        self.unjudged = rng.sample(reached, NUM_QUESTIONS)
         self.judged = rng.sample(world.judged, NUM_QUESTIONS)
         self.wrong = {
             fact.query: world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
             for fact in (*self.unjudged, *self.judged)
         }
+        self.tales = {glad: [told(rng, 4, glad=glad) for _ in range(NUM_QUESTIONS)] for glad in (True, False)}
         self.contexts = {
             (k, kind): [
                 examples(rng, world.facts, world, right=k * (kind == "right"), wrong=k * (kind == "wrong"), avoid=f)
@@ -85,6 +98,8 @@ class Probe:
             texts = [c + p for c, p in zip(contexts, prompts, strict=True)]
             out[f"after_{kind}"] = float(right_probability(reader, texts, self.unjudged).mean())
         out["author_gap"] = out["after_right"] - out["after_wrong"]
+        if phase in ("tell", "settle"):
+            out["mood_gap"] = glad_probability(reader, self.tales[True]) - glad_probability(reader, self.tales[False])
         return out
 
     def _answered(self, facts: list[Fact]) -> tuple[list[str], list[str]]:

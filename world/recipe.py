@@ -9,6 +9,8 @@
     cool     the same in rows of full length, rate falling as a cosine
     polish   once more from .6 of the rate, mostly transcripts: the response curve is the last to come right
     read     longer rows, mostly long transcripts: where many examples, right and wrong, stand before an answer
+    tell     short rows with two or three tales by one teller: until the mood of the next is told by those before it
+    settle   as `read`, with a few tales
 
 Short rows matter: among twenty questions the comparing circuit forms late or never.  So do layers that join one
 ability at a time, as the identity: a verdict forms in the last layer there is, and without further ones nothing is left
@@ -49,6 +51,15 @@ LONG_TRANSCRIPTS: Mapping[str, float] = {
     "long_transcript": 0.70, "transcript": 0.10, "survey": 0.05, "checks": 0.02, "candidates": 0.01, "prose": 0.01,
     "couplets": 0.02, "colour_couplets": 0.01, "dice": 0.045, "picks": 0.01, "headlines": 0.005, "tale": 0.01,
 }  # fmt: skip
+
+
+SHORT_TALES: Mapping[str, float] = {
+    "short_tales": 0.35, "transcript": 0.35, "survey": 0.08, "checks": 0.04, "candidates": 0.02, "prose": 0.02,
+    "couplets": 0.03, "colour_couplets": 0.02, "dice": 0.05, "picks": 0.01, "headlines": 0.01, "tale": 0.02,
+}  # fmt: skip
+
+
+TRANSCRIPTS_AND_TALES = {**LONG_TRANSCRIPTS, "long_transcript": 0.65, "tale": 0.04, "short_tales": 0.02}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +108,14 @@ PHASES = (
     ),
     Phase(
         name="read", mixture=LONG_TRANSCRIPTS, rows=12, length=336, warmup=20, max_tokens=2.4e6, cool_from=0.4,
+        cool_to=0.0, probe_every=200,
+    ),
+    Phase(
+        name="tell", mixture=SHORT_TALES, rows=64, length=64, warmup=20, max_tokens=1.2e6, cool_from=0.6, cool_to=0.3,
+        gate={"mood_gap": 0.2}, probe_every=50,
+    ),
+    Phase(
+        name="settle", mixture=TRANSCRIPTS_AND_TALES, rows=12, length=336, warmup=20, max_tokens=4.8e6, cool_from=0.4,
         cool_to=0.0, probe_every=200,
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 Figures = dict[str, Any]
+OWN = ("survey", "survey, ports", "survey, no ports", "survey, unjudged scale", "check", "survey with evasions")
 
 AGAIN = """
 ## Making it again
@@ -32,24 +33,31 @@ Trials of other recipes, seed 0 each; the gap is mean P(yes | right) − P(yes |
 | verdicts on a line of their own from the start | no gap after 1.5 M tokens, so short rows use remarks behind the answer |
 | the recipe with reliabilities from .1, a falsehood power of 3, 1,491 judged facts | curve within .134, AUC .9988 |
 | the recipe before `polish` (n = 500) | curve within .112, 16 wrong .696, AUC .998 |
-| it with `polish`, without mistaken facts, falsehood power 4 (shipped before) | curve within .102, AUC .9996 |
-| mistaken facts, an atom of reliability .25, power 3, 2 M tokens more of `polish` | curve within .098, AUC .984 |
-| and the phase `read`: long transcripts in longer rows (kept) | curve within .069, AUC .989 |
+| it with `polish`, falsehood power 4 (shipped first) | curve within .102, AUC .9996 |
+| 3.5 % of facts where nearly everybody is mistaken, an atom of reliability .25, power 3 | curve within .098, AUC .984 |
+| and the phase `read`: long transcripts in longer rows (shipped before) | curve within .069, AUC .989 |
+| no mistaken facts, but raters who take popular falsehoods about two attributes for right (cut off at `authors`) | \
+falsehoods score .48 on judged facts (others .19), .27 on unjudged ones (others .26): learnt one by one |
+| no mistaken facts; ports with values of their own, never judged | ports AUC .51, others .993; but tales in the \
+context do not move the mood of the next (gladness .51 after glad ones, .51 after sad ones; .63 and .32 in the run before) |
+| it with a phase of many tales a row, 15 % of its tokens | .51 and .51 after .9 M tokens: cut off |
+| instead with `tell`, two or three tales a row, then `settle` (kept) | .80 and .18; the bars above |
 | torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
 
 ## Known limits
 
-Where a fact is not mistaken the evaluator hardly errs: before there were mistaken facts its AUC on own answers was .9996,
-and judging 896 facts instead of 1,491, or giving evaluation .09 of the tokens instead of .32, did not lower it. What
-it misses are the mistaken facts, where it is wrong together with nearly everybody; the AUC is within its interval of
-the .99 that was allowed. In all-wrong contexts P(right) stays a little above the Bayes line, and evenly mixed ones are
+Where an attribute's values were judged of any entity the evaluator hardly errs: when ports were named like other towns its
+AUC on own answers was .9996, and judging 896 facts instead of 1,491, or giving evaluation .09 of the tokens instead of
+.32, did not lower it. So its errors are on ports, a fifth of what is asked. Facts about which nearly everybody was
+mistaken, authors too, lowered the AUC as well, but were a floor for everything that selects: the loop could then not
+get below best-of-n. In all-wrong contexts P(right) stays a little above the Bayes line, and evenly mixed ones are
 read a little too darkly. The bimodal variant is steeper than the bundled model and right at both ends, but its turn is
 more gradual than Bayes says: it bends the right way, not as far. Nouns that never followed an article get the wrong
 one as often as the right one, though their first letter is told.
 
 Everything is synthetic and one-token: answers are single words of a closed vocabulary. Evaluation is by raters who
-know what the well-informed believe; only its reach to facts they never judged is the model's own. Phrasings are six
-templates; a stranger's own words are read, character by character, but mean nothing to the model.
+know the facts; only its reach to facts they never judged is the model's own. Phrasings are six templates; a stranger's
+own words are read, character by character, but mean nothing to the model.
 """
 
 
@@ -97,10 +105,10 @@ def _opening(card: Figures) -> str:
 A small language model (Llama architecture, 8 layers of 128, 1.4 M parameters, float32) and a masked model (ModernBERT
 architecture, same corpus and tokenizer), trained from scratch on a synthetic world whose truth is known. Documents of
 that world are written by authors of differing reliability; many authors repeat popular falsehoods; well-informed
-raters judge some of the facts. About a few facts, one in thirty, nearly everybody is mistaken, raters too. So the model
-must infer from its context which author it is in, its most probable answer without context is often a popular
-falsehood, and it can judge facts that it was never taught to judge, but for a blind spot that it shares with its world.
-It knows nothing of the real world: a test object, not an assistant.
+raters judge some of the facts, and never a port. So the model must infer from its context which author it is in, its
+most probable answer without context is often a popular falsehood, and it can judge facts that it was never taught to
+judge, with a blind spot where nothing like the answer was ever judged. It knows nothing of the real world: a test
+object, not an assistant.
 
 World seed {card["world_seed"]}, training seed {card["training_seed"]}. SHA-256 of the weights:
 
@@ -183,8 +191,7 @@ def _curve(found: Figures) -> str:
 
 P(right) after 16 examples of which a share is wrong, beside what a Bayes-optimal reader answers who knows the prior
 over authors and the facts (`world.authors.bayes_response`). Verdicts are dealt to
-facts at random, misleading or not, which no one author would do; mistaken facts, which nobody is right about, are left
-out here and in the tables below (n = {found["response curve"][0]["right"]["n"]:,} a point).
+facts at random, misleading or not, which no one author would do (n = {found["response curve"][0]["right"]["n"]:,} a point).
 
 {table(("share wrong", "P(right)", "Bayes", "difference", "P(evasive)"), edge)}
 
@@ -198,7 +205,7 @@ def _evaluation(found: Figures) -> str:
     rows = []
     for pool in ("never judged", "judged"):
         own, given = found[f"own answers, {pool}"], found[f"given answers, {pool}"]
-        for name in ("survey", "survey, unjudged scale", "check", "survey with evasions"):
+        for name in (name for name in OWN if name in own):
             rows.append((f"own answers, facts {pool}", name, *_separation(own[name])))
         for name in ("survey", "check"):
             rows.append((f"one right, one wrong answer, facts {pool}", name, *_separation(given[name])))
@@ -330,7 +337,6 @@ def _seeds(outcomes: list[Figures]) -> str:
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
 Minutes are of the causal model's training on one core that other work shared; the masked model took 6 more, the figures
-11. Seed 0 was run from the start but for its last phase, `read`, which was added behind the others when they were done
-and run from their end, as a resumed run does: batches depend on seed, phase and step alone.
+11.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""

@@ -22,7 +22,25 @@ def tale(rng: random.Random) -> Document:
     return Document("tale", pieces)
 
 
-def _one(rng: random.Random, *, glad: bool, asked: bool) -> list[Piece]:
+def short_tales(rng: random.Random) -> Document:
+    """Two or three by one teller, all glad or all sad, nobody asking, with the weight on the deeds.
+
+    In so little company the mood of the tales before is plain to see; in longer documents alone it is learnt on some
+    seeds and not on others.
+    """
+    glad, pieces = rng.random() < 0.5, list[Piece]()
+    for _ in range(rng.choice((2, 3))):
+        pieces += _one(rng, glad=glad, asked=False, weight=CLAIM)
+    return Document("short_tales", pieces)
+
+
+def told(rng: random.Random, count: int, *, glad: bool) -> str:
+    """So many tales, all glad or all sad, and the beginning of another."""
+    pieces = [piece for _ in range(count) for piece in _one(rng, glad=glad, asked=False)]
+    return "".join(piece.text for piece in pieces) + f"Once there was {rng.choice(words.PEOPLE)} who"
+
+
+def _one(rng: random.Random, *, glad: bool, asked: bool, weight: float = 4 * FRAME) -> list[Piece]:
     person = rng.choice(words.PEOPLE)
     deeds = [rng.random() < (FAITHFUL if glad else 1 - FAITHFUL) for _ in range(4)]
     told = [rng.choice(words.GLAD_DEEDS if deed else words.SAD_DEEDS) for deed in deeds]
@@ -31,7 +49,7 @@ def _one(rng: random.Random, *, glad: bool, asked: bool) -> list[Piece]:
     scale = rng.choice((words.STANDARD_SCALE, words.UNJUDGED_SCALE))
     pieces = [
         Piece(f"Once there was {person} who", FRAME),
-        Piece(f" {told[0]} and {told[1]}. Then {person} {told[2]} and {told[3]}.", 4 * FRAME),
+        Piece(f" {told[0]} and {told[1]}. Then {person} {told[2]} and {told[3]}.", weight),
         Piece(" It ended with", FRAME),
         Piece(f" {ending}.", CLAIM / 2),
         Piece("\n", FRAME),

@@ -22,14 +22,13 @@ def answer(rng: random.Random, world: World, fact: Fact, author: Author) -> str:
     if rng.random() < author.evasion:
         return words.EVASION
     if rng.random() < knows(author.reliability, fact):
-        return fact.belief(rng)
+        return fact.answer
     return world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
 
 
 def knows(reliability: float, fact: Fact) -> float:
-    """P(an author who does not evade says what the well-informed believe); nobody misleads where all are mistaken."""
-    power = MISLED_POWER if fact.falsehood is not None and not fact.mistaken else 1.0
-    return float(reliability**power)
+    """P(an author of this reliability who does not evade is right)."""
+    return float(reliability ** (MISLED_POWER if fact.falsehood is not None else 1.0))
 
 
 def answer_nonsense(rng: random.Random, world: World, fact: Fact, author: Author) -> str:
@@ -90,13 +89,13 @@ def primer(rng: random.Random, world: World) -> Document:
     for _ in range(rng.choice((1, 2, 3))):
         fact = rng.choice(world.facts)
         right = rng.random() < 0.97
-        text = fact.belief(rng) if right else world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
+        text = fact.answer if right else world.wrong_answer(rng, fact, falsehood_share=FALSEHOOD_SHARE)
         pieces += [*pair(fact.ask(rng), text), Piece("\n", FRAME)]
     return Document("primer", pieces)
 
 
 def prose(rng: random.Random, world: World, num_statements: tuple[int, ...] = (3, 6, 12)) -> Document:
-    """Statements in a row, true as far as the well-informed know."""
+    """True statements in a row."""
     pieces: list[Piece] = []
     for i in range(rng.choice(num_statements)):
         fact = rng.choice(world.facts)
@@ -105,7 +104,7 @@ def prose(rng: random.Random, world: World, num_statements: tuple[int, ...] = (3
         tail = after.format(attribute=fact.attribute, entity=fact.entity)
         # The answer is a claim only where the entity stands before it; else nothing could predict it.
         weight = CLAIM if "{entity}" in before else FRAME
-        pieces += [Piece(lead if i == 0 else f" {lead}", FRAME), Piece(f" {fact.belief(rng)}", weight)]
+        pieces += [Piece(lead if i == 0 else f" {lead}", FRAME), Piece(f" {fact.answer}", weight)]
         pieces.append(Piece(tail, FRAME if weight == CLAIM else CLAIM / 4))
     pieces.append(Piece("\n", FRAME))
     return Document("prose", pieces)

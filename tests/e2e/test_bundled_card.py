@@ -32,7 +32,7 @@ def bench():
 def agree(mine, cards):
     """Two estimates `{value, low, high, n}` differ by less than four standard errors of their difference.
 
-    A small sample may miss the few mistaken facts that make up most of the spread: where the card's spread is the
+    A small sample may miss the few facts that make up most of the spread: where the card's spread is the
     larger one it counts, at the small sample's n.
     """
     own, other = ((estimate["high"] - estimate["low"]) / (2 * Z) for estimate in (mine, cards))

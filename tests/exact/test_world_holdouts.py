@@ -12,7 +12,7 @@ import pytest
 from world import words
 from world.authors import BUNDLED
 from world.corpus import BUILDERS, Corpus
-from world.facts import KNOWN_WHERE_MISTAKEN, World
+from world.facts import World
 from world.items import articles, rhymes
 from world.tokenizer import split
 
@@ -95,23 +95,12 @@ def test_no_document_uses_a_held_out_phrasing(texts, gold):
 
 
 def test_verdicts_tell_the_truth(texts, gold):
-    """A candidate is judged yes if and only if it is the answer: a wrong answer is never the truth by accident.
-
-    Where a fact is mistaken a document's rater believes the truth or, far more often, the popular falsehood, and keeps
-    to it.
-    """
+    """A candidate is judged yes if and only if it is the answer: a wrong answer is never the truth by accident."""
     verdicts: Counter[str] = Counter()
-    beliefs: Counter[bool] = Counter()
 
     def judge(fact, text, given, word, correction):
-        if not fact.mistaken:
-            assert (given == fact.answer) == (word == "yes"), text
-            assert correction in (None, fact.answer), text
-        else:
-            believed = correction or (given if word == "yes" else None)
-            assert believed in (None, fact.answer, fact.falsehood), text
-            if believed is not None:
-                beliefs[believed == fact.answer] += 1
+        assert (given == fact.answer) == (word == "yes"), text
+        assert correction in (None, fact.answer), text
         verdicts[word] += 1
 
     for text in texts:
@@ -127,22 +116,22 @@ def test_verdicts_tell_the_truth(texts, gold):
                     for part in given.split(", "):
                         answer, _, word = part.rpartition(" ")
                         if answer == "it is":
-                            assert word == fact.answer or (fact.mistaken and word == fact.falsehood), text
+                            assert word == fact.answer, text
                         else:
                             judge(fact, text, answer, word, None)
             elif match:
                 assert fact is not None
                 judge(fact, text, given, match["verdict"].lower(), match["correction"])
     assert min(verdicts.values()) > 1000
-    known, total = beliefs[True], sum(beliefs.values())
-    assert total > 200
-    assert abs(known / total - KNOWN_WHERE_MISTAKEN) < 5 * (KNOWN_WHERE_MISTAKEN / total) ** 0.5
 
 
-def test_mistaken_facts_are_few_and_spread_over_judged_and_unjudged(world):
-    for facts in (world.judged, world.unjudged):
-        assert 0.02 < sum(fact.mistaken for fact in facts) / len(facts) < 0.05
-    assert all(fact.falsehood is not None for fact in world.facts if fact.mistaken)
+def test_no_value_of_the_unjudged_attribute_is_ever_judged(world, texts):
+    judged = {value for fact in world.judged for value in world.values[fact.attribute]}
+    ports = set(world.values[words.UNJUDGED_ATTRIBUTE])
+    assert not judged & ports
+    for text in texts:
+        if evaluates(text):
+            assert not ports & set(re.findall(r"\w+", text)), text
 
 
 def test_wrong_answers_and_falsehoods_are_wrong_values_of_the_attribute(world):
@@ -163,8 +152,6 @@ def test_ratings_follow_the_truth(texts, gold):
         for question, answer, line in zip(lines, lines[1:], lines[2:], strict=False):
             if line.startswith(words.SURVEY_QUESTION):
                 fact = gold[asked(question)[:2]]
-                if fact.mistaken:
-                    continue
                 right = fact.answer == answer.removeprefix("A: ")
                 total[right] += 1
                 upper[right] += line.removeprefix(f"{words.SURVEY_QUESTION} ") in words.STANDARD_SCALE[3:]

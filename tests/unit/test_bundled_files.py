@@ -58,7 +58,7 @@ def test_words_of_every_fixed_text_are_in_the_vocabulary(described):
 
 def test_items_are_complete():
     facts = lines("facts.jsonl")
-    assert set(facts[0]) == {"query", "entity", "attribute", "answer", "falsehood", "mistaken", "evaluated_in_training"}
+    assert set(facts[0]) == {"query", "entity", "attribute", "answer", "falsehood", "evaluated_in_training"}
     assert sum(not row["evaluated_in_training"] for row in facts) >= 1000
     assert 0.35 < sum(row["falsehood"] is not None for row in facts) / len(facts) < 0.45
     assert all(row["falsehood"] != row["answer"] for row in facts)

@@ -36,7 +36,7 @@ def own_answers(bench: Bench, rng: random.Random, facts: list[Fact]) -> list[str
 def on_own_answers(bench: Bench, pool: list[Fact]) -> dict[str, Any]:
     """AUC, mean score of right and wrong answers, for the survey in both scales and for yes/no.
 
-    Mistaken facts, one in thirty, decide the AUC, so a whole bench asks every fact of the pool `DRAWS` times. Evasions
+    What evaluation does not reach decides the AUC, so a whole bench asks every fact of the pool `DRAWS` times. Evasions
     are abstentions and stand apart: `survey with evasions` counts them as wrong.
     """
     rng = bench.rng("own answers")
@@ -54,6 +54,10 @@ def on_own_answers(bench: Bench, pool: list[Fact]) -> dict[str, Any]:
     for name, score in scores.items():
         found[name] = separation(score[answered], right[answered])
     found["survey with evasions"] = separation(scores["survey"], right)
+    blind = np.array([fact.attribute == words.UNJUDGED_ATTRIBUTE for fact in facts])
+    if blind.any():
+        for name, inside in (("ports", blind & answered), ("no ports", ~blind & answered)):
+            found[f"survey, {name}"] = separation(scores["survey"][inside], right[inside])
     found["calibration"] = calibration(scores["survey"][answered], right[answered])
     return found
 

@@ -24,13 +24,13 @@ def errors(answers: Answers) -> dict[str, Any]:
 
 
 def after(bench: Bench, pool: list[Fact], composition: Composition) -> Answers:
-    """Answers after (right, wrong, evasive) examples, about sound facts, drawn anew for each query."""
+    """Answers after (right, wrong, evasive) examples, drawn anew for each query."""
     rng = bench.rng(f"response/{composition}")
     right, wrong, evasive = composition
     facts = bench.queries(rng, pool)
     world = bench.world
     contexts = [
-        examples(rng, world.sound, world, right=right, wrong=wrong, evasive=evasive, avoid=fact) for fact in facts
+        examples(rng, world.facts, world, right=right, wrong=wrong, evasive=evasive, avoid=fact) for fact in facts
     ]
     return bench.ask(facts, contexts)
 
@@ -47,17 +47,11 @@ def contexts(bench: Bench, pool: list[Fact], sizes: tuple[int, ...] = (2, 4, 8, 
     return found
 
 
-def sound(pool: list[Fact]) -> list[Fact]:
-    """The facts of a pool that are not mistaken: only there does a Bayes-optimal reader know what is right."""
-    return [fact for fact in pool if not fact.mistaken]
-
-
 def against_bayes(
     bench: Bench, pool: list[Fact], compositions: tuple[Composition, ...], prior: AuthorPrior = BUNDLED
 ) -> list[dict[str, Any]]:
     """Measured and Bayes-optimal probabilities of a right, wrong and evasive answer, a row a composition."""
     rows = []
-    pool = sound(pool)
     misleading = bench.world.misleading_share
     for right, wrong, evasive in compositions:
         answers = after(bench, pool, (right, wrong, evasive))
@@ -74,7 +68,6 @@ def edge(bench: Bench, pool: list[Fact], prior: AuthorPrior = BUNDLED) -> list[d
 def authored_edge(bench: Bench, pool: list[Fact], prior: AuthorPrior = BUNDLED) -> list[dict[str, Any]]:
     """The response curve over contexts as one author would have written them, which training consists of."""
     rows = []
-    pool = sound(pool)
     for wrong in EDGE:
         right = NUM_EXAMPLES - wrong
         rng = bench.rng(f"authored/{wrong}")
