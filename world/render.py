@@ -41,7 +41,8 @@ falsehoods score .48 on judged facts (others .19), .27 on unjudged ones (others 
 | no mistaken facts; ports with values of their own, never judged | ports AUC .51, others .993; but tales in the \
 context do not move the mood of the next (gladness .51 after glad ones, .51 after sad ones; .63 and .32 in the run before) |
 | it with a phase of many tales a row, 15 % of its tokens | .51 and .51 after .9 M tokens: cut off |
-| instead with `tell`, two or three tales a row, then `settle` (kept) | .80 and .18; the bars above |
+| instead with `tell`, two or three tales a row, then `settle` of 2.4 M tokens | .80 and .18; curve within .0816 |
+| `settle` of 4.8 M tokens (kept) | the bars above |
 | torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
 
 ## Known limits
@@ -323,7 +324,7 @@ def _bimodal(variant: Figures | None) -> str:
     )
     return f"""## The bimodal variant (not shipped)
 
-{variant["note"]}
+{variant["note"]} It was grown in the world as it was before ports had values of their own.
 
 {table(head, rows)}"""
 
@@ -337,6 +338,7 @@ def _seeds(outcomes: list[Figures]) -> str:
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
 Minutes are of the causal model's training on one core that other work shared; the masked model took 6 more, the figures
-11.
+11. Of seed 0 the phases `tell` and `settle` were added behind the others when they were done, and run from their end, as a
+resumed run does: batches depend on seed, phase and step alone.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""
