@@ -339,7 +339,7 @@ def _seeds(outcomes: list[Figures]) -> str:
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
 Minutes are of the causal model's training on one core that other work shared; the masked model took 6 more, the figures
 11. Seed 1 had a core to itself for a third of its 80 minutes (40 for seed 0); of its model only what the bars read was
-measured, and no masked model was grown. Of seed 0 the phases `tell` and `settle` were added behind the others when they were done, and run from their end, as a
-resumed run does: batches depend on seed, phase and step alone.
+measured, and no masked model was grown. Of seed 0 the phases `tell` and `settle` were added behind the others when they
+were done, and run from their end, as a resumed run does: batches depend on seed, phase and step alone.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""
