@@ -29,7 +29,7 @@ from winnow.adaption.task import Task
 from winnow.api import adapt
 from winnow.evaluators.verifier import Verifier
 from winnow.models.tabular import Tabular
-from winnow.ports.doubles import Around
+from winnow.ports.around import Around
 from winnow.ports.requests import Backend, Request
 from winnow.runs.export import as_jsonl
 from winnow.runs.journal import entry
