@@ -43,13 +43,13 @@ def told(rng: random.Random, count: int, *, glad: bool) -> str:
 def _one(rng: random.Random, *, glad: bool, asked: bool, weight: float = 4 * FRAME) -> list[Piece]:
     person = rng.choice(words.PEOPLE)
     deeds = [rng.random() < (FAITHFUL if glad else 1 - FAITHFUL) for _ in range(4)]
-    told = [rng.choice(words.GLAD_DEEDS if deed else words.SAD_DEEDS) for deed in deeds]
+    done = [rng.choice(words.GLAD_DEEDS if deed else words.SAD_DEEDS) for deed in deeds]
     happy_end = glad if rng.random() < FAITHFUL else not glad
     ending = rng.choice(words.GLAD_ENDINGS if happy_end else words.SAD_ENDINGS)
     scale = rng.choice((words.STANDARD_SCALE, words.UNJUDGED_SCALE))
     pieces = [
         Piece(f"Once there was {person} who", FRAME),
-        Piece(f" {told[0]} and {told[1]}. Then {person} {told[2]} and {told[3]}.", weight),
+        Piece(f" {done[0]} and {done[1]}. Then {person} {done[2]} and {done[3]}.", weight),
         Piece(" It ended with", FRAME),
         Piece(f" {ending}.", CLAIM / 2),
         Piece("\n", FRAME),

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from winnow.ports.around import Around
 from winnow.ports.chunks import num_rows
 from winnow.ports.requests import Backend, Request, Router, require
 from winnow.runs.encoding import decode_reply, encode_reply, encode_request, line, reply_type
@@ -53,7 +54,7 @@ def entry(identity: str, request: Request[Any], repeat: int = 0) -> Entry:
     return Entry(hashlib.sha256(body).hexdigest(), body.decode("utf-8"), request)
 
 
-class Journal:
+class Journal(Around):
     """Records what ``backends`` reply in a store, and answers from it. Each request goes to the first that can answer it.
 
     Guarantees: a reply is durable before ``answer`` yields it; replay is exact to the bit; nothing is asked in a step that
@@ -75,6 +76,8 @@ class Journal:
         While answering, when the store cannot be written, or a stored reply is damaged.
     """
 
+    backend: Router
+
     def __init__(
         self,
         store: Store,
@@ -93,14 +96,6 @@ class Journal:
         with store.read() as connection:
             rows = connection.execute(sa.select(steps.c.number, steps.c.key).where(steps.c.run == run))
             self._recorded: dict[int, str] = {row.number: row.key for row in rows}
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         require(self, {type(request) for request in requests})

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from winnow.ports.around import Around
 from winnow.ports.chunks import num_rows
 from winnow.ports.requests import Backend, Request, require
 from winnow.runs.encoding import encode_reply, line
@@ -20,7 +21,7 @@ from winnow.runs.schema import requests as asked
 from winnow.runs.store import Store
 
 
-class Remembered:
+class Remembered(Around):
     """Answers from a store what it holds, and asks ``backend`` the rest, which is then in the store.
 
     Guarantees: nothing in the store is asked again; replay is exact to the bit. ``num_asked`` and ``num_remembered`` count.
@@ -29,14 +30,6 @@ class Remembered:
     def __init__(self, store: Store, backend: Backend) -> None:
         self.store, self.backend = store, backend
         self.num_asked = self.num_remembered = 0
-
-    @property
-    def identity(self) -> str:
-        return self.backend.identity
-
-    @property
-    def answers(self) -> frozenset[type[Request[Any]]]:
-        return self.backend.answers
 
     def answer(self, requests: Sequence[Request[Any]]) -> Iterator[tuple[int, Any]]:
         require(self, {type(request) for request in requests})
