@@ -2,10 +2,10 @@
 
 A continuous prior makes the response curve nearly the identity; under this one a Bayes-optimal reader soon knows
 which of the two is writing, and its curve is an S. If the trained curve bends too, the response is inference about
-the author and not a habit of copying shares. It branches off a run where the phase `authors` ends, and goes on with
-transcripts and prose only.
+the author and not a habit of copying shares. It goes on from the shipped weights with transcripts by authors of this
+prior, so nothing but the prior differs between the two models.
 
-    python -m world.bimodal --run runs/world-0 --out runs/bimodal     writes docs/bundled_model_logs/bimodal.json
+    python -m world.bimodal --out runs/bimodal     about 15 minutes; writes docs/bundled_model_logs/bimodal.json
 """
 
 import argparse
@@ -17,22 +17,22 @@ import torch
 
 from world.authors import BIMODAL, BUNDLED, bayes_response
 from world.card import LOGS
+from world.export import DATA
 from world.figures.bench import Bench
 from world.figures.response import authored_edge, distance, edge
 from world.read import Reader
 from world.recipe import PHASES
 from world.train import Trainer
 
-MIXTURE = {"transcript": 0.85, "prose": 0.15}
-PHASES_LEFT = (
-    replace(PHASES[3], mixture=MIXTURE, gate={"author_gap": 0.2}, min_tokens=1e6),
-    replace(PHASES[4], mixture=MIXTURE, max_tokens=3e6),
-)
+SHIPPED = DATA / "bundled" / "model.safetensors"
+READ = next(phase for phase in PHASES if phase.name == "read")
+MIXTURE = {"long_transcript": 0.8, "transcript": 0.1, "prose": 0.1}
+PHASES_LEFT = (replace(READ, mixture=MIXTURE, max_tokens=6e6, cool_from=0.6),)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--run", type=Path, required=True, help="a run of `python -m world` to branch off from")
+    parser.add_argument("--weights", type=Path, default=SHIPPED, help="what it goes on from: the shipped model")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--num", type=int, default=1050)
@@ -40,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(1)
     trainer = Trainer(arguments.seed, arguments.out, prior="bimodal", phases=PHASES_LEFT)
     if trainer.progress.tokens == 0:
-        trainer.start_from(arguments.run / "checkpoints" / "end-of-authors.safetensors")
+        trainer.start_from(arguments.weights)
     model = trainer.run()
     model.set_attn_implementation("sdpa")
     bench = Bench(trainer.world, Reader(model.eval(), trainer.codec), arguments.num)
@@ -53,7 +53,7 @@ def main() -> None:
         row["bundled_bayes"] = round(other.right, 4)
     authored = authored_edge(bench, trainer.world.unjudged, BIMODAL)
     found = {
-        "note": "Half the authors have reliability .97, half .25. Branched off a run after its short phases; "
+        "note": "Half the authors have reliability .97, half .25. Goes on from the shipped weights; "
         f"{trainer.progress.tokens / 1e6:.1f} M tokens more, of transcripts and prose; n = {arguments.num:,} a point. "
         f"The largest distance to the Bayes line is {distance(curve):.3f} where verdicts are dealt to facts at random, "
         f"{distance(authored):.3f} where one author of this prior wrote the examples.",

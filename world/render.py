@@ -11,7 +11,7 @@ AGAIN = """
 
     make model SEED=k                                  train, export, measure: runs/world-k (resumes where it stopped)
     python -m world.publish --run runs/world-k         put its models and logs into the package
-    python -m world.bimodal --run runs/world-k --out runs/bimodal      the variant with two kinds of authors
+    python -m world.bimodal --out runs/bimodal         the variant with two kinds of authors, from the shipped weights
     python -m world.card                               measure the committed weights anew, write this card
 
 A run keeps a checkpoint a million tokens and one at the end of each phase in `runs/world-k/checkpoints` (bfloat16
@@ -43,6 +43,8 @@ context do not move the mood of the next (gladness .51 after glad ones, .51 afte
 | it with a phase of many tales a row, 15 % of its tokens | .51 and .51 after .9 M tokens: cut off |
 | instead with `tell`, two or three tales a row, then `settle` of 2.4 M tokens | .80 and .18; curve within .0816 |
 | `settle` of 4.8 M tokens (kept) | the bars above |
+| the bimodal variant, from `authors` on with 4 M tokens of transcripts (shipped before) | within .36 of its Bayes line |
+| it from the finished weights, with 6 M tokens of mostly long transcripts (kept) | within .20 |
 | torch's fused attention on this CPU | 13 thousand tokens a second against 20 thousand by plain products |
 
 ## Known limits
@@ -52,9 +54,9 @@ AUC on own answers was .9996, and judging 896 facts instead of 1,491, or giving 
 .32, did not lower it. So its errors are on ports, a fifth of what is asked. Facts about which nearly everybody was
 mistaken, authors too, lowered the AUC as well, but were a floor for everything that selects: the loop could then not
 get below best-of-n. In all-wrong contexts P(right) stays a little above the Bayes line, and evenly mixed ones are
-read a little too darkly. The bimodal variant is steeper than the bundled model and right at both ends, but its turn is
-more gradual than Bayes says: it bends the right way, not as far. Nouns that never followed an article get the wrong
-one as often as the right one, though their first letter is told.
+read a little too darkly. The bimodal variant turns where Bayes does, between 10 and 6 right ones of 16, and lies on
+the line at both ends; on its way down it is off by up to .20. Nouns that never followed an article get the wrong one as
+often as the right one, though their first letter is told.
 
 Everything is synthetic and one-token: answers are single words of a closed vocabulary. Evaluation is by raters who
 know the facts; only its reach to facts they never judged is the model's own. Phrasings are six templates; a stranger's
@@ -324,7 +326,7 @@ def _bimodal(variant: Figures | None) -> str:
     )
     return f"""## The bimodal variant (not shipped)
 
-{variant["note"]} It was grown in the world as it was before ports had values of their own.
+{variant["note"]}
 
 {table(head, rows)}"""
 
