@@ -93,13 +93,15 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
     model = subject.packed
 
     def beam(rep: int, width: int = 16, depth: int = 32) -> Any:
-        return winnow.search(model, subject.text(OPENING, rep), "beam", width=width, depth=depth, ending="first")
+        return winnow.search(
+            model, subject.text(OPENING, width, depth, rep), "beam", width=width, depth=depth, ending="first"
+        )
 
     def positions(rep: int, num: int) -> Any:
-        return look(model, subject.tokens(subject.text(num, rep))[:num], 8, DEPTH)
+        return look(model, subject.tokens(subject.text(num, "growth", rep))[:num], 8, DEPTH)
 
     def population(rep: int, num: int) -> Any:
-        return winnow.complete(model, subject.text(PROMPT, rep), num=num, max_tokens=LENGTH, seed=rep)
+        return winnow.complete(model, subject.text(PROMPT, "growth", num, rep), num=num, max_tokens=LENGTH, seed=rep)
 
     axes: dict[str, tuple[Sequence[int], Callable[[int, int], Any], Callable[[int], int]]] = {
         "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n), lambda n: OPENING + n * 31),

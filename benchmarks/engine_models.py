@@ -126,9 +126,9 @@ class Subject:
         assert isinstance(model, LocalModel)
         return model
 
-    def text(self, length: int, seed: int) -> str:
-        """A text of ``length`` tokens, another for every seed."""
-        rng = np.random.default_rng(seed)
+    def text(self, length: int, *key: str | int) -> str:
+        """A text of ``length`` tokens, another for every key."""
+        rng = np.random.default_rng(list(repr(key).encode()))
         if self.source is not None:
             at = int(rng.integers(0, len(self.source) - length))
             return str(self.packed.codec.decode(self.source[at : at + length]))

@@ -1,6 +1,7 @@
 """The rows of the engine's benchmark: what Winnow's public functions are asked, and who else does the same work.
 
-A row's work takes a repetition's number and uses other texts each time, so that nothing is left in a cache from before.
+A row's work takes a repetition's number. Texts are of that row and repetition alone, so that nothing is left in a cache
+from before.
 """
 
 from __future__ import annotations
@@ -104,19 +105,26 @@ def look(model: LanguageModel, tokens: Sequence[int], width: int, depth: int) ->
 def rows(subject: Subject, ending: Subject | None, genlm: Callable[[list[int]], float] | None) -> list[Row]:
     """All rows of a model; ``ending`` is the same model with end tokens, ``genlm`` runs genlm-control."""
 
-    def prompt(rep: int, of: Subject = subject) -> str:
-        return of.text(PROMPT, rep)
+    def prompt(row: str, rep: int, of: Subject = subject) -> str:
+        return of.text(PROMPT, row, rep)
 
-    def ids(rep: int, of: Subject = subject) -> list[int]:
-        return of.tokens(prompt(rep, of))
+    def ids(row: str, rep: int, of: Subject = subject) -> list[int]:
+        return of.tokens(prompt(row, rep, of))
+
+    def positions(rep: int) -> list[int]:
+        return subject.tokens(subject.text(POSITIONS, "lookahead", rep))[:POSITIONS]
 
     table = [
         Row(
             f"{NUM} completions x {LENGTH} tokens after {PROMPT}",
-            lambda model, rep: winnow.complete(model, prompt(rep), num=NUM, max_tokens=LENGTH, seed=rep),
+            lambda model, rep: winnow.complete(model, prompt("completions", rep), num=NUM, max_tokens=LENGTH, seed=rep),
             {
-                **_two_caches("generate", rivals.generate, subject, ids, {"34M": 6.5, "4M": 5.5}),
-                **_two_caches("prefilled", rivals.prefilled, subject, ids, {"34M": 3.3, "4M": 3.3}),
+                **_two_caches(
+                    "generate", rivals.generate, subject, partial(ids, "completions"), {"34M": 6.5, "4M": 5.5}
+                ),
+                **_two_caches(
+                    "prefilled", rivals.prefilled, subject, partial(ids, "completions"), {"34M": 3.3, "4M": 3.3}
+                ),
             },
             roofline={"34M": 0.62, "4M": 0.52},
             tokens=1.05 if subject.name == "bundled" else 1.0,
@@ -124,25 +132,23 @@ def rows(subject: Subject, ending: Subject | None, genlm: Callable[[list[int]], 
         Row(
             f"beam {WIDTH}, {LENGTH} tokens",
             lambda model, rep: winnow.search(
-                model, prompt(rep), "beam", width=WIDTH, depth=LENGTH, ending="first", length_exponent=0.0
+                model, prompt("beam", rep), "beam", width=WIDTH, depth=LENGTH, ending="first", length_exponent=0.0
             ),
             {
                 "generate(num_beams=8)": Rival(
-                    lambda rep: rivals.beams(subject.rival, ids(rep), WIDTH, LENGTH),
+                    lambda rep: rivals.beams(subject.rival, ids("beam", rep), WIDTH, LENGTH),
                     goal={"34M": 6.0, "4M": 6.0},
                     aim=True,
                 )
             },
         ),
-        _particles(subject, prompt, ids, genlm),
+        _particles(partial(prompt, "smc"), partial(ids, "smc"), genlm),
         Row(
             f"lookahead width {WIDTH}, depth {DEPTH} at {POSITIONS} positions",
-            lambda model, rep: look(model, subject.tokens(subject.text(POSITIONS, rep))[:POSITIONS], WIDTH, DEPTH),
+            lambda model, rep: look(model, positions(rep), WIDTH, DEPTH),
             {
                 "generate(num_beams=8) per position": Rival(
-                    lambda rep: rivals.beams_at(
-                        subject.rival, subject.tokens(subject.text(POSITIONS, rep))[:POSITIONS], WIDTH, DEPTH, EVERY
-                    ),
+                    lambda rep: rivals.beams_at(subject.rival, positions(rep), WIDTH, DEPTH, EVERY),
                     share=1 / EVERY,
                     goal={"34M": 22.0, "4M": 22.0},
                 )
@@ -156,8 +162,10 @@ def rows(subject: Subject, ending: Subject | None, genlm: Callable[[list[int]], 
             1,
             Row(
                 f"{NUM} completions, half of them ending early",
-                lambda model, rep: winnow.complete(model, prompt(rep, ending), num=NUM, max_tokens=LENGTH, seed=rep),
-                _two_caches("generate", rivals.generate, ending, lambda rep: ids(rep, ending), {}),
+                lambda model, rep: winnow.complete(
+                    model, prompt("early", rep, ending), num=NUM, max_tokens=LENGTH, seed=rep
+                ),
+                _two_caches("generate", rivals.generate, ending, lambda rep: ids("early", rep, ending), {}),
                 tokens=1.05,
             ),
         )
@@ -178,7 +186,9 @@ def _two_caches(
     }
 
 
-def _particles(subject: Subject, prompt: Any, ids: Any, genlm: Callable[[list[int]], float] | None) -> Row:
+def _particles(
+    prompt: Callable[[int], str], ids: Callable[[int], list[int]], genlm: Callable[[list[int]], float] | None
+) -> Row:
     others = {}
     if genlm is not None:
         others["genlm-control"] = Rival(lambda rep: genlm(ids(rep)), goal={"34M": 6.0, "4M": 6.0}, aim=True)
@@ -193,7 +203,8 @@ def _survey(subject: Subject) -> Row:
     """Items after one context; words of several tokens each."""
 
     def texts(rep: int) -> tuple[str, list[str]]:
-        return subject.text(CONTEXT, rep), [subject.text(ITEM, 1000 * rep + 7 + number) for number in range(ITEMS)]
+        items = [subject.text(ITEM, "item", rep, number) for number in range(ITEMS)]
+        return subject.text(CONTEXT, "context", rep), items
 
     def asked(rep: int, every: int = 1) -> list[str]:
         context, items = texts(rep)
