@@ -124,6 +124,21 @@ def test_a_beams_step_does_not_grow_with_what_it_dropped(tiny_model: Tiny, monke
     assert max(spans) <= 2 * 108 + 8
 
 
+def test_a_growing_tree_stays_in_its_buffers(tiny_model: Tiny) -> None:
+    """Eight hundred nodes later nothing was moved, so that nothing stood in memory twice."""
+    model = open_model(tiny_model("llama", max_position_embeddings=512))
+    tree, nodes = Tree([model.codec.encode("ab cd")]), np.array([0])
+    found = []
+    for _ in range(100):
+        tree, nodes = tree.append(nodes if nodes.size == 8 else np.repeat(nodes, 8), np.arange(5, 13), np.zeros(8))
+        dict(model.answer([NextToken(tree=tree, nodes=nodes)]))
+        grown_in = model._trees.find(tree).branches
+        assert grown_in is not None
+        found.append(grown_in.store.layer(0)[0].data_ptr())
+    assert len(set(found)) == 1
+    assert grown_in.store.used >= 800
+
+
 def test_buffers_that_grow_keep_what_was_written() -> None:
     """Slot by slot past several capacities, and what is kept in place afterwards, is what was written."""
     store, written = Store(2, 3), torch.randn(50, 2, 4)

@@ -145,7 +145,7 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
             by_query[..., columns - last : columns] += view.seen_mask
         if mask is not None:
             by_query[..., columns:] += mask
-        share = torch.softmax(score, dim=-1)
+        share = torch.softmax(score, dim=-1, out=score)
         _weigh(share, [v[:, heads] for _, v in sources], out[heads], view.wide)
         if inner is not None:
             inner[heads] = share[:, :, columns:]

@@ -160,7 +160,7 @@ class Branches:
         """Write the paths of new places, whose slots are ``own``."""
         deepest = int(self.depth[first : self.num].max())
         if deepest > self.path.shape[1]:
-            wider = np.empty((self.path.shape[0], max(16, deepest + deepest // 2)), np.int32)
+            wider = np.empty((self.path.shape[0], max(16, deepest + deepest // 8)), np.int32)
             wider[:first, : self.path.shape[1]] = self.path[:first]
             wider[:first, self.path.shape[1] :] = -1
             self.path = wider

@@ -14,6 +14,11 @@ import torch
 GROWTH, GROWTH_UNUSED = 2, 8  # times what is asked for
 
 
+def growth(buffer: torch.Tensor | None) -> int:
+    """How many times what is asked for a buffer like this one grows to."""
+    return GROWTH_UNUSED if buffer is not None and buffer.is_cpu else GROWTH
+
+
 class Store:
     """Append-only buffers ``[capacity, heads, width]`` a layer, laid out at the first write.
 
@@ -50,8 +55,7 @@ class Store:
         used, self.used = self.used, max(self.used, slots)
         if slots <= self.capacity:
             return
-        laid_out = self.keys[0]
-        self.capacity = slots * (GROWTH_UNUSED if laid_out is not None and laid_out.is_cpu else GROWTH)
+        self.capacity = slots * growth(self.keys[0])
         for side in (self.keys, self.values):
             for layer, old in enumerate(side):
                 if old is not None:

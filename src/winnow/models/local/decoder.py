@@ -64,20 +64,25 @@ class Decoder:
     def trunk(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
         """Last hidden states ``[T, d]``."""
         hidden = self.embedding(tokens)
-        rows, size = tokens.numel(), self.heads + self.few
-        cos, sin, half = self.cos[positions], self.sin[positions], self.width // 2
-        for index, layer in enumerate(self.layers):
-            mixed = layer.query_key_value(_normed(hidden, layer.before_attention)).view(rows, -1, self.width)
-            both = mixed[:, :size]
-            if layer.query_norm is not None and layer.key_norm is not None:
-                query = _normed(both[:, : self.heads], layer.query_norm)
-                both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
-            both = torch.addcmul(both * cos, both.roll(half, -1), sin)
-            seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
-            hidden = hidden + layer.out(seen.reshape(rows, -1))
-            gate, up = layer.gate_up(_normed(hidden, layer.before_gate)).chunk(2, -1)
-            hidden = hidden + layer.down(silu(gate).mul_(up))
+        turn = self.cos[positions], self.sin[positions]
+        for index, layer in enumerate(self.layers):  # halves of their own, so that what they lay out is given back
+            hidden = hidden.add_(self._attended(index, layer, hidden, turn, view))
+            hidden = hidden.add_(_fed_forward(layer, hidden))
         return _normed(hidden, self.last)
+
+    def _attended(
+        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], view: View
+    ) -> torch.Tensor:
+        """What attention adds to hidden states ``[T, d]``; ``turn`` is the cosines and sines of their positions."""
+        rows, size, (cos, sin) = hidden.shape[0], self.heads + self.few, turn
+        mixed = layer.query_key_value(_normed(hidden, layer.before_attention)).view(rows, -1, self.width)
+        both = mixed[:, :size]
+        if layer.query_norm is not None and layer.key_norm is not None:
+            query = _normed(both[:, : self.heads], layer.query_norm)
+            both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
+        both = torch.addcmul(both * cos, both.roll(self.width // 2, -1), sin)
+        seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
+        return layer.out(seen.reshape(rows, -1))
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """``[M, V]``."""
@@ -125,6 +130,12 @@ def _layer(layer: Any) -> _Layer:
         gate_up=_joined(mlp.gate_proj, mlp.up_proj),
         down=mlp.down_proj,
     )
+
+
+def _fed_forward(layer: _Layer, hidden: torch.Tensor) -> torch.Tensor:
+    """What the feed-forward half adds to hidden states ``[T, d]``."""
+    gate, up = layer.gate_up(_normed(hidden, layer.before_gate)).chunk(2, -1)
+    return layer.down(silu(gate).mul_(up))
 
 
 def _joined(*layers: Any) -> Product:

@@ -244,14 +244,16 @@ class LocalModel:
         width = columns(request, self._codec.vocabulary_size)
         token = np.empty((texts.size, width), np.int64)
         logprob = np.empty((texts.size, width), np.float64)
-        read = self._read_tree(cache, asked, int(lengths.max(initial=0)))
-        for start, full in read:
+        uniform = request.uniform
+        for start, full in self._read_tree(cache, asked, int(lengths.max(initial=0))):
             nodes = np.flatnonzero((which >= start) & (which < start + full.shape[0]))
-            uniform = None if request.uniform is None else request.uniform[nodes]
             place = which[nodes] - start
-            if place.size != full.shape[0] or (place != np.arange(place.size)).any():
-                full = full[self._network.tensor(place)]
-            token[nodes], logprob[nodes] = reduce(full, request, uniform)
+            if uniform is None:
+                found = reduce(full, request, None)
+                token[nodes], logprob[nodes] = found[0][place], found[1][place]
+            else:
+                token[nodes], logprob[nodes] = reduce(full[self._network.tensor(place)], request, uniform[nodes])
+            del full  # before the next are laid out
         roots = set(cache.roots)
         cost = sum(int(n) if text in roots else 1 for n, text in zip(lengths, asked.tolist(), strict=True))
         return NextTokens(token=token, logprob=logprob, cost=Cost(texts.size, cost, 0))
@@ -274,3 +276,4 @@ class LocalModel:
                 rows = [[*begin, *cache.sequence(text)] for text in part.tolist()]
                 full = network.causal(rows, [[len(row) - 1] for row in rows])
             yield start, full
+            del full

@@ -21,7 +21,7 @@ from winnow.models.local.decoder import decoder_of
 from winnow.values.errors import ModelError
 
 MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
-READ_TOGETHER = 2**20  # numbers in one block of logits: memory of larger ones is laid out anew for each
+READ_TOGETHER, READ_ROWS = 2**20, 128  # numbers and rows of one block of logits: memory of larger ones is laid out anew
 
 
 class Counters:
@@ -73,7 +73,8 @@ class Network:
         self.dtype: torch.dtype = model.dtype
         self.counters = Counters()
         self.token_bytes = 0  # keys and values of one token, once a first pass has shown them
-        self.read_together = max(MIN_ROWS, READ_TOGETHER // int(text_config.vocab_size))  # rows of one readout
+        fitting = READ_TOGETHER // int(text_config.vocab_size)
+        self.read_together = max(MIN_ROWS, min(READ_ROWS, fitting))  # rows of one readout
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
         self._trunk, self._given = model.base_model, _Given()
@@ -142,7 +143,8 @@ class Network:
         else:
             with self._trunk_given(hidden):
                 logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0]
-        return torch.log_softmax(logits[:num].float(), dim=-1)
+        logits = logits[:num].float()
+        return torch.log_softmax(logits, dim=-1, out=logits)
 
     @contextlib.contextmanager
     def _trunk_given(self, hidden: torch.Tensor) -> Iterator[None]:

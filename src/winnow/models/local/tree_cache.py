@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from winnow.models.local.branches import Branches
+from winnow.models.local.cache import growth
 from winnow.models.local.memory import Memory
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem
@@ -23,6 +24,7 @@ from winnow.values.logspace import IntArray
 from winnow.values.tree import NO_PARENT, Tree
 
 TREES = 16  # held at most
+FEW, LAID_OUT = 64, 2**26  # slots and bytes laid out for a tree at first
 _UNFED = -2
 
 
@@ -117,7 +119,7 @@ class TreeCache:
     def feed(self, network: Network, stem: Callable[[], Stem], missing: list[int]) -> None:
         """Feed texts that ``missing`` named."""
         if self.branches is None:
-            self.branches = Branches(network, stem())
+            self.branches = Branches(network, stem(), _slots_at_first(network))
         if not missing:
             return
         first = self.branches.num
@@ -131,7 +133,7 @@ class TreeCache:
             self.forget()
             raise
         if first + len(missing) > self._hidden.shape[0]:
-            grown = hidden.new_empty((max(64, 2 * (first + len(missing))), hidden.shape[1]))
+            grown = hidden.new_empty((max(64, growth(hidden) * (first + len(missing))), hidden.shape[1]))
             if first:
                 grown[:first] = self._hidden[:first]
             self._hidden = grown
@@ -162,7 +164,15 @@ class TreeCache:
         branches = self.branches
         if branches is None:
             return 0
-        return branches.nbytes + branches.stem.store.nbytes + self._hidden.numel() * self._hidden.element_size()
+        hidden = self._hidden[: branches.num] if self._hidden.is_cpu else self._hidden
+        return branches.nbytes + branches.stem.store.nbytes + hidden.nbytes
+
+
+def _slots_at_first(network: Network) -> int:
+    """Slots to lay out for a tree: many where they take no memory before they are written, so that none is moved."""
+    if network.device.type != "cpu" or not network.token_bytes:
+        return FEW
+    return max(FEW, LAID_OUT // network.token_bytes)
 
 
 class Trees:
