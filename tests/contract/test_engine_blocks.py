@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from tests.contract.test_engine import Tiny, letters, one, open_model, plain
+from winnow.models.local.attention import View
+from winnow.models.local.network import Network
 from winnow.ports.requests import NextToken
 from winnow.values.tree import Tree
 
@@ -32,3 +37,30 @@ def test_a_row_that_is_fed_in_parts_sees_each_parts_own_past(
         reply = one(model, NextToken(tree=tree, nodes=nodes))
         expected = plain(model, [tree.sequence(int(node)) for node in nodes])
         np.testing.assert_allclose(reply.logprob, expected, atol=1e-4, rtol=0)
+
+
+def test_a_part_of_a_row_costs_its_own_groups_and_past(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Branches below every node of a chain, twelve a pass: no pass goes over groups or columns that none of its own see."""
+    monkeypatch.setattr("winnow.models.local.branches.TOGETHER", 12)
+    model, views = open_model(tiny_model("llama")), list[View]()
+    trunk = Network.trunk
+
+    def watched(self: Network, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> Any:
+        views.append(view)
+        return trunk(self, tokens, positions, view)
+
+    tree, chain = Tree([model.codec.encode("ab")]), [0]
+    for token in 5 + np.arange(23) % 12:
+        tree, (node,) = tree.append(np.array(chain[-1:]), [token], [0.0])
+        chain.append(int(node))
+    one(model, NextToken(tree=tree, nodes=np.array(chain)))
+    monkeypatch.setattr(Network, "trunk", watched)
+    nodes = np.array(chain).repeat(2)
+    for step in range(3):
+        tree, nodes = tree.append(nodes, 17 + (np.arange(48) + step) % 3, np.zeros(48))
+        reply = one(model, NextToken(tree=tree, nodes=nodes))
+    expected = plain(model, [tree.sequence(int(node)) for node in nodes])
+    np.testing.assert_allclose(reply.logprob, expected, atol=1e-4, rtol=0)
+    assert [view.block and view.block.groups for view in views] == [12] * 12
+    spans = [sum(end - start for _, start, end in view.seen) for view in views]
+    assert spans == [11, 23] * 6

@@ -32,13 +32,18 @@ FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then a
 
 @dataclass(kw_only=True)
 class Block:
-    """Slots ``start ..`` in rows of one slot a group: row ``r`` of group ``g`` is slot ``start + r * groups + g``."""
+    """Slots ``start ..`` in rows of one slot a group: row ``r`` of group ``g`` is slot ``start + r * stride + g``.
+
+    A pass over some of a row's groups, one after another from ``first`` on, has to do with these alone.
+    """
 
     start: int
-    groups: int
+    stride: int  # groups in all
+    first: int
+    groups: int  # of this pass
     rows: int  # written, those of this pass included
     width: int  # queries a group has in this pass, at most
-    place: torch.Tensor | None  # [n], each query's place w * groups + g; None: they stand in that order, none missing
+    place: torch.Tensor | None  # [n], each query's place w * groups + g - first; None: in that order, none missing
     mask: torch.Tensor | None  # [groups, width, rows], additive; None: every row is seen
 
 
@@ -197,10 +202,10 @@ def _weigh(share: torch.Tensor, values: list[torch.Tensor], out: torch.Tensor, w
 
 def _rows_of(buffer: torch.Tensor, block: Block) -> torch.Tensor:
     """``[G * Hkv, rows, width]``, a view."""
-    end = block.start + block.rows * block.groups
+    end = block.start + block.rows * block.stride
     _, heads, width = buffer.shape
-    rows = buffer[block.start : end].view(block.rows, block.groups * heads, width)
-    return rows.transpose(0, 1)
+    rows = buffer[block.start : end].view(block.rows, block.stride * heads, width)
+    return rows[:, block.first * heads : (block.first + block.groups) * heads].transpose(0, 1)
 
 
 def _to_grid(values: torch.Tensor, block: Block, num: int) -> torch.Tensor:

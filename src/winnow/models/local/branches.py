@@ -266,6 +266,8 @@ class Branches:
             stem_length=self.stem.length,
         )
         end = int(slot[-1]) + 1 if plan.row is None else self.start
+        if plan.row is not None and order.size < self.groups and self._living is None:  # part of a row sees less
+            end = int(path.max(where=path < end, initial=-1)) + 1
         view.seen = runs(self._living, self.store, end)
         if plan.row is not None:
             view.block = self._block(path, slot, plan.row[part])
@@ -302,21 +304,25 @@ class Branches:
         group = (slot - self.start) % self.groups
         low, high = int(row[0]), int(row[-1]) + 1
         width = high - low
-        place = (row - low) * self.groups + group
-        exact = place.size == width * self.groups
+        first, last = (int(group[0]), int(group[-1])) if width == 1 else (0, self.groups - 1)
+        groups = last + 1 - first
+        place = (row - low) * groups + group - first
+        exact = place.size == width * groups
         rows = int((slot[-1] - self.start) // self.groups) + 1
         mask = None
         if not self._solid:
             inside = np.where(path >= self.start, (path - self.start) // self.groups, rows)
-            grid = np.full((width * self.groups, rows + 1), -np.inf, np.float32)
-            whole = np.full((width * self.groups, inside.shape[1]), rows, np.int64)
+            grid = np.full((width * groups, rows + 1), -np.inf, np.float32)
+            whole = np.full((width * groups, inside.shape[1]), rows, np.int64)
             whole[place] = inside
             np.put_along_axis(grid, whole, 0.0, axis=1)
-            shaped = grid[:, :-1].reshape(width, self.groups, rows).swapaxes(0, 1)
+            shaped = grid[:, :-1].reshape(width, groups, rows).swapaxes(0, 1)
             mask = torch.from_numpy(np.ascontiguousarray(shaped)).to(self.network.device, self.network.dtype)
         return Block(
             start=self.start,
-            groups=self.groups,
+            stride=self.groups,
+            first=first,
+            groups=groups,
             rows=rows,
             width=width,
             place=None if exact else self.network.tensor(place),

@@ -24,7 +24,7 @@ from winnow.values.logspace import IntArray
 from winnow.values.tree import NO_PARENT, Tree
 
 TREES = 16  # held at most
-FEW, LAID_OUT = 64, 2**26  # slots and bytes laid out for a tree at first
+FEW, LAID_OUT = 64, 2**27  # slots and bytes laid out for a tree at first
 _UNFED = -2
 
 
