@@ -19,7 +19,7 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def main() -> int:
         if not options.json:
             _print_settings(options)
         for name in options.models.split(","):
-            for result in _measure(name, place, options):
+            for result in _measure(name, place, options):  # each is told as soon as it is there
                 results.append(result)
                 print(json.dumps(result) if options.json else _line(result), flush=True)
     missed = [result for result in results if result["met"] is False]
@@ -69,24 +69,22 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _measure(name: str, place: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+def _measure(name: str, place: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from benchmarks.engine_measures import bfloat16, growth
     from benchmarks.engine_models import Subject
     from benchmarks.engine_rows import rows
 
     subject = Subject(name, place)
     ending = None if name == "bundled" else Subject(f"{name}-ending", place)
-    results = []
     with Genlm(options, subject.path) as genlm:
         for row in rows(subject, ending, genlm):
             if options.rows in row.name:
                 models = (ending or subject) if "ending early" in row.name else subject
-                results += _row(row, models, options, place)
+                yield from _row(row, models, options, place)
     if not options.rows or "cost" in options.rows:
-        results += growth(subject, 1 if options.quick else 3, quick=options.quick)
+        yield from growth(subject, 1 if options.quick else 3, quick=options.quick)
     if name == "bundled" and (not options.rows or "bfloat16" in options.rows):
-        results += bfloat16(place)
-    return results
+        yield from bfloat16(place)
 
 
 def _row(row: Any, subject: Any, options: argparse.Namespace, place: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,17 @@ def test_products_are_float32s(way: str, num: int, monkeypatch: pytest.MonkeyPat
     with torch.inference_mode():
         found = packed(rows(num))
     torch.testing.assert_close(found.double(), exact(rows(num).double()), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("said", "kept"), [(None, str(linear.COMPILED)), ("7", "7")])
+def test_few_products_stay_compiled_unless_the_environment_says_otherwise(
+    said: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", said or "")
+    if said is None:
+        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
+    pack(network())
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == kept
 
 
 def unavailable(*args: Any) -> Any:

@@ -28,6 +28,7 @@ NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
 NARROW = 64  # queries from which values are weighed in one wide product
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
+LOW = 6  # rows of a block up to which ``torch.bmm`` takes a plain loop when a group has one query
 
 
 @dataclass(kw_only=True)
@@ -232,7 +233,11 @@ def _from_grid(grid: torch.Tensor, block: Block, few: int, share: int) -> torch.
 def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> list[tuple[slice, torch.Tensor]]:
     """Some rows of the block and the scores of their keys ``[Hkv, g, n, rows]``, one after another."""
     few, many, _ = query.shape
-    grid, keys = _to_grid(query, block, num), _rows_of(keys, block).transpose(1, 2)
+    grid, keys = _to_grid(query, block, num), _rows_of(keys, block)
+    if _is_low(grid, block):
+        score = torch.linalg.vecdot(grid.transpose(0, 1), keys.transpose(0, 1)).t()[:, None]
+        return [(slice(0, block.rows), _from_grid(score, block, few, many // num))]
+    keys = keys.transpose(1, 2)
     return [
         (part, _from_grid(torch.bmm(grid, keys[:, :, part]), block, few, many // num))
         for part in _few_rows(grid, block)
@@ -242,11 +247,21 @@ def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int
 def _grid_values(share: torch.Tensor, values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
     few, many, _ = share.shape
     grid, values = _to_grid(share, block, num), _rows_of(values, block)
+    if _is_low(grid, block):
+        out = grid[:, :, 0] * values[:, 0]
+        for row in range(1, block.rows):
+            out.addcmul_(grid[:, :, row], values[:, row])
+        return _from_grid(out[:, None], block, few, many // num).reshape(few, many, -1)
     first, *others = _few_rows(grid, block)
     out = torch.bmm(grid[:, :, first], values[:, first])
     for part in others:
         out.baddbmm_(grid[:, :, part], values[:, part])
     return _from_grid(out, block, few, many // num).reshape(few, many, -1)
+
+
+def _is_low(grid: torch.Tensor, block: Block) -> bool:
+    """Whether sums of products, row by row, are faster than batched products: measured, 2 and 9 times for 2,048 groups."""
+    return grid.is_cpu and grid.shape[1] == 1 and block.rows <= LOW
 
 
 def _few_rows(grid: torch.Tensor, block: Block) -> list[slice]:
