@@ -339,9 +339,10 @@ def _seeds(outcomes: list[Figures]) -> str:
     return f"""## Seeds tried
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
-Minutes are of the causal model's training on one core that other work shared; the masked model took 6 more, the figures
-11. Seed 1 had a core to itself for a third of its 80 minutes (40 for seed 0); of its model only what the bars read was
-measured, and no masked model was grown. Of seed 0 the phases `tell` and `settle` were added behind the others when they
+Minutes are of the causal model's training on one core; the masked model took 6 to 10 more, the figures 11 to 35. Seed 1
+ran beside benchmarks and tests on a slower machine than seed 0's (first phase, other core idle: 19 thousand tokens a second
+against 34), and before that on another, for 80 minutes: the same tokens in every phase, and the same measurements to the
+last digit wherever the same was measured. Of seed 0 the phases `tell` and `settle` were added behind the others when they
 were done, and run from their end, as a resumed run does: batches depend on seed, phase and step alone.
 
 {table(("seed", "M tokens", "minutes", "outcome"), rows)}"""

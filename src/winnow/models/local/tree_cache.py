@@ -24,7 +24,7 @@ from winnow.values.logspace import IntArray
 from winnow.values.tree import NO_PARENT, Tree
 
 TREES = 16  # held at most
-FEW, LAID_OUT = 64, 2**27  # slots and bytes laid out for a tree at first
+FEW, MANY, LAID_OUT = 64, 2**14, 2**28  # slots laid out for a tree at first, and most bytes
 _UNFED = -2
 
 
@@ -172,7 +172,7 @@ def _slots_at_first(network: Network) -> int:
     """Slots to lay out for a tree: many where they take no memory before they are written, so that none is moved."""
     if network.device.type != "cpu" or not network.token_bytes:
         return FEW
-    return max(FEW, LAID_OUT // network.token_bytes)
+    return max(FEW, min(MANY, LAID_OUT // network.token_bytes))
 
 
 class Trees:
