@@ -198,7 +198,9 @@ class Genlm:
         )
         try:
             self._read()
-        except NoRival as problem:  # it refuses tokenizers whose bytes it cannot tell, the bundled model's among them
+        except NoRival as problem:
+            if "bundled" not in self.path:  # it refuses tokenizers whose bytes it cannot tell, as that one
+                raise SystemExit(f"genlm-control: {problem}") from None
             print(f"genlm-control is left out for {self.path}: {problem}", file=sys.stderr)
             return None
         return self.run

@@ -2,8 +2,8 @@
 
 A continuous prior makes the response curve nearly the identity; under this one a Bayes-optimal reader soon knows
 which of the two is writing, and its curve is an S. If the trained curve bends too, the response is inference about
-the author and not a habit of copying shares. It goes on from the shipped weights with transcripts by authors of this
-prior, so nothing but the prior differs between the two models.
+the author and not a habit of copying shares. It goes on from the shipped weights with 6 M tokens of transcripts by authors
+of this prior, and prose.
 
     python -m world.bimodal --out runs/bimodal     about 15 minutes; writes docs/bundled_model_logs/bimodal.json
 """

@@ -13,7 +13,7 @@ from winnow.cli.screen import Screen
 
 @click.command()
 @click.argument("task_file", metavar="[TASK.yaml]", required=False, type=click.Path(path_type=Path))
-@click.option("--model", help="'bundled', a directory, or a hub id.")
+@click.option("--model", help="'bundled', a directory, a hub id, or one with a search: bundled+beam:8.")
 @click.option("--queries", type=click.Path(path_type=Path), help="One a line, or .csv / .jsonl with a column 'query'.")
 @click.option(
     "--gold",

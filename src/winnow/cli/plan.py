@@ -12,7 +12,7 @@ from winnow.cli.options import store_option
 
 @click.command()
 @click.argument("task_file", metavar="TASK.yaml", type=click.Path(path_type=Path))
-@click.option("--model", help="'bundled', a directory, or a hub id.")
+@click.option("--model", help="'bundled', a directory, a hub id, or one with a search: bundled+beam:8.")
 @click.option("--rounds", type=int, help="Rounds after the start.")
 @click.option("--examples", type=int, help="Pairs in a context.")
 @click.option("--seed", type=int, help="Names the run's random numbers.")

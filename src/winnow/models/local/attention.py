@@ -28,7 +28,7 @@ NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
 NARROW = 64  # queries from which values are weighed in one wide product
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
-LOW = 6  # rows of a block up to which ``torch.bmm`` takes a plain loop when a group has one query
+PLAIN = 400  # numbers, below which ``torch.bmm`` takes a plain loop for a product with one query
 
 
 @dataclass(kw_only=True)
@@ -233,42 +233,46 @@ def _from_grid(grid: torch.Tensor, block: Block, few: int, share: int) -> torch.
 def _grid_scores(query: torch.Tensor, keys: torch.Tensor, block: Block, num: int) -> list[tuple[slice, torch.Tensor]]:
     """Some rows of the block and the scores of their keys ``[Hkv, g, n, rows]``, one after another."""
     few, many, _ = query.shape
-    grid, keys = _to_grid(query, block, num), _rows_of(keys, block)
-    if _is_low(grid, block):
-        score = torch.linalg.vecdot(grid.transpose(0, 1), keys.transpose(0, 1)).t()[:, None]
+    grid, rows = _to_grid(query, block, num), _rows_of(keys, block)
+    if _is_low(grid, rows, block.rows):
+        score = torch.linalg.vecdot(grid.transpose(0, 1), rows.transpose(0, 1)).t()[:, None]
         return [(slice(0, block.rows), _from_grid(score, block, few, many // num))]
-    keys = keys.transpose(1, 2)
+    keys = rows.transpose(1, 2)
     return [
         (part, _from_grid(torch.bmm(grid, keys[:, :, part]), block, few, many // num))
-        for part in _few_rows(grid, block)
+        for part in _few_rows(grid, rows, block)
     ]
 
 
 def _grid_values(share: torch.Tensor, values: torch.Tensor, block: Block, num: int) -> torch.Tensor:
     few, many, _ = share.shape
     grid, values = _to_grid(share, block, num), _rows_of(values, block)
-    if _is_low(grid, block):
+    if _is_low(grid, values, block.rows):
         out = grid[:, :, 0] * values[:, 0]
         for row in range(1, block.rows):
             out.addcmul_(grid[:, :, row], values[:, row])
         return _from_grid(out[:, None], block, few, many // num).reshape(few, many, -1)
-    first, *others = _few_rows(grid, block)
+    first, *others = _few_rows(grid, values, block)
     out = torch.bmm(grid[:, :, first], values[:, first])
     for part in others:
         out.baddbmm_(grid[:, :, part], values[:, part])
     return _from_grid(out, block, few, many // num).reshape(few, many, -1)
 
 
-def _is_low(grid: torch.Tensor, block: Block) -> bool:
-    """Whether sums of products, row by row, are faster than batched products: measured, 2 and 9 times for 2,048 groups."""
-    return grid.is_cpu and grid.shape[1] == 1 and block.rows <= LOW
+def _is_low(grid: torch.Tensor, values: torch.Tensor, rows: int) -> bool:
+    """Whether sums of products, row by row, are faster than batched products, which take a plain loop for so few numbers:
+    measured for 2,048 groups, 2 times for scores and 7 to 9 for values. Half precision would round in between."""
+    return grid.is_cpu and grid.dtype == torch.float32 and grid.shape[1] == 1 and rows * values.shape[-1] < PLAIN
 
 
-def _few_rows(grid: torch.Tensor, block: Block) -> list[slice]:
+def _few_rows(grid: torch.Tensor, values: torch.Tensor, block: Block) -> list[slice]:
     """A block's rows, some at a time when each group has few queries: a row's slots lie far apart, and a product of few
     queries goes over them in an order that finds nothing in the processor's cache once there are many."""
-    size = FEW_ROWS if grid.is_cpu and grid.shape[1] <= FEW_QUERIES else block.rows
-    return [slice(start, min(start + size, block.rows)) for start in range(0, block.rows, size)]
+    rows, size = block.rows, FEW_ROWS if grid.is_cpu and grid.shape[1] <= FEW_QUERIES else block.rows
+    ends = [*range(size, rows, size), rows]
+    if len(ends) > 1 and _is_low(grid, values, ends[-1] - ends[-2]):
+        del ends[-2]  # too few rows for a product of their own
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _mask_of_queries(block: Block) -> torch.Tensor:

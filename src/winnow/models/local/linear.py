@@ -10,9 +10,10 @@ the weights laid out for it beforehand, reaches the rest. Three ways, the first 
 The check is numerical, since the switch's name is a permission to compute in bfloat16, of which some CPUs make use: this
 model's own layers, against float64. Nothing is timed, so that a model's bytes do not depend on how busy the machine
 was. oneDNN compiles a product for each shape it meets and keeps the last 1,024 of them, half a megabyte each, which for
-a small model is more than all it computes with; it is told to keep 24, as fast (measured), unless the environment
-says otherwise. Nothing else that is global stays changed. A layer whose weight has changed since, or that is being
-trained, or that is given few rows, multiplies as PyTorch would.
+a small model is more than all it computes with; 24 are as fast (measured). The environment tells it so, for the whole
+process and only before its first product, unless it says otherwise already. Nothing else that is global stays
+changed. A layer whose weight has changed since, or that is being trained, or that is given few rows, multiplies as
+PyTorch would.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ def pack(model: torch.nn.Module) -> Packing:
     weight = places[0][2].weight
     if weight.device.type != "cpu" or weight.dtype not in TOLERANCE:
         return Packing("stock", 0.0, f"{weight.dtype} on {weight.device.type}".removeprefix("torch."))
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(COMPILED))  # read at the first product
+    if not any(f"{name}_PRIMITIVE_CACHE_CAPACITY" in os.environ for name in ("ONEDNN", "DNNL")):
+        os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = str(COMPILED)
     reasons = []
     for way, make in (("prepacked", prepacked), ("switched", switched)):
         if way == "prepacked" and 3 * sum(w.weight.nbytes for *_, w in places) > _memory():

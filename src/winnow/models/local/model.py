@@ -248,11 +248,15 @@ class LocalModel:
         for start, full in self._read_tree(cache, asked, int(lengths.max(initial=0))):
             nodes = np.flatnonzero((which >= start) & (which < start + full.shape[0]))
             place = which[nodes] - start
+            same = place.size == full.shape[0] and bool((place == np.arange(place.size)).all())
             if uniform is None:
                 found = reduce(full, request, None)
-                token[nodes], logprob[nodes] = found[0][place], found[1][place]
+                token[nodes], logprob[nodes] = found if same else (found[0][place], found[1][place])
+                del found
             else:
-                token[nodes], logprob[nodes] = reduce(full[self._network.tensor(place)], request, uniform[nodes])
+                rows = full if same else full[self._network.tensor(place)]
+                token[nodes], logprob[nodes] = reduce(rows, request, uniform[nodes])
+                del rows
             del full  # before the next are laid out
         roots = set(cache.roots)
         cost = sum(int(n) if text in roots else 1 for n, text in zip(lengths, asked.tolist(), strict=True))

@@ -74,7 +74,7 @@ class Network:
         self.counters = Counters()
         self.token_bytes = 0  # keys and values of one token, once a first pass has shown them
         fitting = READ_TOGETHER // int(text_config.vocab_size)
-        self.read_together = max(MIN_ROWS, min(READ_ROWS, fitting))  # rows of one readout
+        self.read_together = max(MIN_ROWS, min(READ_ROWS, fitting) if model.device.type == "cpu" else fitting)  # rows
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
         self._trunk, self._given = model.base_model, _Given()

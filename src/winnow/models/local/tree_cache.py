@@ -169,7 +169,8 @@ class TreeCache:
 
 
 def _slots_at_first(network: Network) -> int:
-    """Slots to lay out for a tree: many where they take no memory before they are written, so that none is moved."""
+    """Slots to lay out for a tree: many on a CPU, so that few trees are moved; memory is taken as they are written, where
+    the system hands it out so (addresses are taken at once, which a limit on them counts)."""
     if network.device.type != "cpu" or not network.token_bytes:
         return FEW
     return max(FEW, min(MANY, LAID_OUT // network.token_bytes))
