@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="winnow-tests-hf-")
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["WINNOW_STORE"] = f"sqlite:///{tempfile.mkdtemp(prefix='winnow-tests-store-')}/winnow.db"
+
+# a shell that runs this in the background has interrupts ignored, and commands under test would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LETTERS = "abcdefgh .?\n"
 MERGES = [("a", "b"), ("c", "d"), ("ab", "cd"), (" ", "a"), ("e", "."), (".", "f")]
