@@ -78,7 +78,7 @@ def _measure(name: str, place: Path, options: argparse.Namespace) -> Iterator[di
 
     subject = Subject(name, place)
     ending = None if name == "bundled" else Subject(f"{name}-ending", place)
-    with Genlm(options, subject.path) as genlm:
+    with Genlm(options, subject.path, required=name != "bundled") as genlm:
         for row in rows(subject, ending, genlm):
             if options.rows in row.name:
                 models = (ending or subject) if "ending early" in row.name else subject
@@ -178,8 +178,8 @@ class NoRival(RuntimeError):
 class Genlm:
     """genlm-control in a process of its own environment, kept running; None where there is none."""
 
-    def __init__(self, options: argparse.Namespace, path: str) -> None:
-        self.options, self.path = options, path
+    def __init__(self, options: argparse.Namespace, path: str, *, required: bool) -> None:
+        self.options, self.path, self.required = options, path, required
         self.process: Any = None
 
     def __enter__(self) -> Callable[[list[int]], float] | None:
@@ -199,7 +199,7 @@ class Genlm:
         try:
             self._read()
         except NoRival as problem:
-            if "bundled" not in self.path:  # it refuses tokenizers whose bytes it cannot tell, as that one
+            if self.required:  # it refuses tokenizers whose bytes it cannot tell, as the bundled one
                 raise SystemExit(f"genlm-control: {problem}") from None
             print(f"genlm-control is left out for {self.path}: {problem}", file=sys.stderr)
             return None

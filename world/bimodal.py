@@ -5,7 +5,7 @@ which of the two is writing, and its curve is an S. If the trained curve bends t
 the author and not a habit of copying shares. It goes on from the shipped weights with 6 M tokens of transcripts by authors
 of this prior, and prose.
 
-    python -m world.bimodal --out runs/bimodal     about 15 minutes; writes docs/bundled_model_logs/bimodal.json
+    python -m world.bimodal --out runs/bimodal     30 minutes on a busy core; writes docs/bundled_model_logs/bimodal.json
 """
 
 import argparse

@@ -339,7 +339,7 @@ def _seeds(outcomes: list[Figures]) -> str:
     return f"""## Seeds tried
 
 Every seed run with the committed recipe (`make model SEED=k`), shipped or not; logs in `docs/bundled_model_logs/`.
-Minutes are of the causal model's training on one core; the masked model took 6 to 10 more, the figures 11 to 35. Seed 1
+Minutes are of the causal model's training on one core; the masked model took 6 to 10 more, the figures 11 to 26. Seed 1
 ran beside benchmarks and tests on a slower machine than seed 0's (first phase, other core idle: 19 thousand tokens a second
 against 34), and before that on another, for 80 minutes: the same tokens in every phase, and the same measurements to the
 last digit wherever the same was measured. Of seed 0 the phases `tell` and `settle` were added behind the others when they

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.contract.test_engine import Tiny, letters, one, open_model, plain
+from winnow.models.local import attention
 from winnow.models.local.attention import View
 from winnow.models.local.network import Network
 from winnow.ports.requests import NextToken
@@ -64,3 +65,23 @@ def test_a_part_of_a_row_costs_its_own_groups_and_past(tiny_model: Tiny, monkeyp
     assert [view.block and view.block.groups for view in views] == [12] * 12
     spans = [sum(end - start for _, start, end in view.seen) for view in views]
     assert spans == [11, 23] * 6
+
+
+def test_sums_row_by_row_are_the_products(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of 1 to 40 below one prompt, past every length at which sums give way to products and parts are joined."""
+    model, low, said = open_model(tiny_model("gpt2")), attention._is_low, set[bool]()
+    monkeypatch.setattr(attention, "PLAIN", 40)
+
+    def watched(grid: torch.Tensor, values: torch.Tensor, rows: int) -> bool:
+        said.add(low(grid, values, rows))
+        return low(grid, values, rows)
+
+    monkeypatch.setattr(attention, "_is_low", watched)
+    tree, nodes = Tree([model.codec.encode("ab")]), np.zeros(17, np.int64)
+    for step in range(40):
+        tree, nodes = tree.append(nodes, 3 + (np.arange(17) + step) % 17, np.zeros(17))
+        reply = one(model, NextToken(tree=tree, nodes=nodes))
+        if step % 4 == 3 or step in (16, 17, 32, 33):
+            expected = plain(model, [tree.sequence(int(node)) for node in nodes])
+            np.testing.assert_allclose(reply.logprob, expected, atol=1e-4, rtol=0)
+    assert said == {True, False}
