@@ -46,9 +46,9 @@ def test_a_part_of_a_row_costs_its_own_groups_and_past(tiny_model: Tiny, monkeyp
     model, views = open_model(tiny_model("llama")), list[View]()
     trunk = Network.trunk
 
-    def watched(self: Network, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> Any:
+    def watched(self: Network, tokens: Any, positions: Any, view: View, *read: Any) -> Any:
         views.append(view)
-        return trunk(self, tokens, positions, view)
+        return trunk(self, tokens, positions, view, *read)
 
     tree, chain = Tree([model.codec.encode("ab")]), [0]
     for token in 5 + np.arange(23) % 12:

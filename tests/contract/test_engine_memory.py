@@ -111,9 +111,9 @@ def test_a_beams_step_does_not_grow_with_what_it_dropped(tiny_model: Tiny, monke
     model, spans = open_model(tiny_model("llama", max_position_embeddings=512)), list[int]()
     trunk = Network.trunk
 
-    def watched(self: Network, tokens: Any, positions: Any, view: attention.View) -> torch.Tensor:
+    def watched(self: Network, tokens: Any, positions: Any, view: attention.View, *read: Any) -> torch.Tensor:
         spans.append(sum(end - start for _, start, end in view.seen))
-        return trunk(self, tokens, positions, view)
+        return trunk(self, tokens, positions, view, *read)
 
     monkeypatch.setattr(Network, "trunk", watched)
     tree, nodes = Tree([model.codec.encode("ab cd")]), np.array([0])

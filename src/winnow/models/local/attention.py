@@ -12,23 +12,28 @@ registry; a call without a ``View`` is a plain forward pass and gets plain atten
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from winnow.models.local.cache import Store
+from winnow.models.local.cache import StemStore, Store
 from winnow.models.local.linear import wide_bmm
 
 NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
-NARROW = 64  # queries from which values are weighed in one wide product
+STEP = 32  # columns that scores grow by
+SIDE_BY_SIDE, APART = 32, 128  # queries from which keys are scored in one wide product, as their slots lie (measured)
+NARROW = 64  # queries from which values are weighed in one
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
 PLAIN = 400  # numbers, below which ``torch.bmm`` takes a plain loop for a product with one query
+
+
+_Source: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # keys [Hkv, d, slots], values [Hkv, slots, width]
 
 
 @dataclass(kw_only=True)
@@ -53,16 +58,24 @@ class View:
     """What the queries of one pass see, and where their own keys and values go."""
 
     queries: int  # n; what follows them in the pass is padding
-    store: Store
+    store: Store | StemStore
     write_start: int
     write_slots: torch.Tensor | None  # [n], when they do not follow one another
-    stem: Store | None = None
+    stem: StemStore | None = None
     stem_length: int = 0
-    seen: tuple[tuple[Store, int, int], ...] = ()  # runs of slots: a store, the first, behind the last
+    seen: tuple[tuple[Store | StemStore, int, int], ...] = ()  # runs of slots: a store, the first, behind the last
     seen_mask: torch.Tensor | None = None  # [n, slots of those runs], additive
     block: Block | None = None
     wide: bool = False  # whether products of many rows may go through ``linear.wide_bmm``
     layers: int = 0  # layers that came by
+
+    def only(self, read: torch.Tensor) -> View:
+        """What some of the queries see: ``read`` ``[m]`` of them, in this order."""
+        block = self.block
+        if block is not None:
+            block = replace(block, place=read if block.place is None else block.place[read])
+        mask = None if self.seen_mask is None else self.seen_mask[read]
+        return replace(self, queries=read.numel(), seen_mask=mask, block=block)
 
 
 def attend(
@@ -116,33 +129,52 @@ def attend_view(
     softcap: float | None = None,
 ) -> torch.Tensor:
     """``[T, H, width]`` for queries ``[T, H, d]``, keys and values ``[T, Hkv, d]`` of one layer; zeros for padding."""
-    num, whole = view.queries, query.shape[0]
+    write_view(layer, key, value, view)
+    return read_view(layer, query, scaling, view, softcap)
+
+
+def write_view(layer: int, key: torch.Tensor, value: torch.Tensor, view: View) -> None:
+    """Put keys and values ``[T, Hkv, d]`` of one layer where they go, but for padding."""
+    num = view.queries
     view.layers += 1
-    if whole != num:
-        query, key, value = query[:num], key[:num], value[:num]
+    if key.shape[0] != num:
+        key, value = key[:num], value[:num]
     view.store.write(layer, view.write_start, view.write_slots, key, value)
-    heads, few = query.shape[1], key.shape[1]
+
+
+def read_view(
+    layer: int, query: torch.Tensor, scaling: float, view: View, softcap: float | None = None
+) -> torch.Tensor:
+    """``[T, H, width]`` for queries ``[T, H, d]`` of one layer, whose keys and values are written; zeros for padding."""
+    num, whole, heads = view.queries, query.shape[0], query.shape[1]
+    sources, last = _sources(view, layer)
+    few = sources[0][0].shape[0] if sources else view.store.layer(layer)[0].shape[1]  # type: ignore[union-attr]
+    query = query if whole == num else query[:num]
     scaled = (query.transpose(0, 1) * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
-    out = _parts(scaled, view, layer, softcap).view(heads, num, value.shape[-1]).transpose(0, 1)
+    found = _parts(scaled, view, layer, sources, last, softcap)
+    out = found.view(heads, num, found.shape[-1]).transpose(0, 1)
     return out.contiguous() if whole == num else torch.cat([out, out.new_zeros((whole - num, *out.shape[1:]))])
 
 
-def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -> torch.Tensor:
+def _parts(
+    query: torch.Tensor, view: View, layer: int, sources: list[_Source], last: int, softcap: float | None
+) -> torch.Tensor:
     """``[Hkv, g * n, width]``: the parts scored side by side, one softmax, their values summed."""
     few, many, _ = query.shape
     num, block = view.queries, view.block
-    sources, last = _sources(view, layer)
-    keys, values = view.store.layer(layer)
-    columns, rows = sum(k.shape[0] for k, _ in sources), 0 if block is None else block.rows
-    inside = [] if block is None else _grid_scores(query, keys, block, num)
-    mask = None if block is None or block.mask is None else _mask_of_queries(block)
+    columns, rows = sum(k.shape[2] for k, _ in sources), 0 if block is None else block.rows
+    inside, values, mask = [], None, None
+    if block is not None:
+        keys, values = view.store.layer(layer)  # type: ignore[union-attr]  # a stem has no blocks
+        inside = _grid_scores(query, keys, block, num)
+        mask = None if block.mask is None else _mask_of_queries(block)
     size = _heads_at_once(query, columns + rows)
-    out = query.new_empty((few, many, values.shape[-1]))
+    out = query.new_empty((few, many, (sources[0][1] if values is None else values).shape[-1]))
     inner = query.new_empty((few, many, rows)) if block is not None and size < few else None
     for start in range(0, few, size):
         heads = slice(start, start + size)
-        score = _scores(query[heads], [k[:, heads] for k, _ in sources], columns + rows, view.wide)
-        by_query = score.view(score.shape[0], -1, num, columns + rows)
+        score = _scores(query[heads], [k[heads] for k, _ in sources], columns + rows, view.wide)
+        by_query = score.view(score.shape[0], -1, num, score.shape[-1])
         for part, one in inside:
             by_query[..., columns + part.start : columns + part.stop] = one[heads]
         if softcap is not None:
@@ -150,27 +182,24 @@ def _parts(query: torch.Tensor, view: View, layer: int, softcap: float | None) -
         if view.seen_mask is not None:
             by_query[..., columns - last : columns] += view.seen_mask
         if mask is not None:
-            by_query[..., columns:] += mask
+            by_query[..., columns : columns + rows] += mask
+        score[..., columns + rows :] = -torch.inf
         share = torch.softmax(score, dim=-1, out=score)
-        _weigh(share, [v[:, heads] for _, v in sources], out[heads], view.wide)
+        _weigh(share, [v[heads] for _, v in sources], out[heads], view.wide)
         if inner is not None:
-            inner[heads] = share[:, :, columns:]
-    if block is None:
+            inner[heads] = share[:, :, columns : columns + rows]
+    if block is None or values is None:
         return out
-    weighed = _grid_values(share[:, :, columns:] if inner is None else inner, values, block, num)
+    weighed = _grid_values(share[:, :, columns : columns + rows] if inner is None else inner, values, block, num)
     return out.add_(weighed) if sources else weighed
 
 
-def _sources(view: View, layer: int) -> tuple[list[tuple[torch.Tensor, torch.Tensor]], int]:
-    """Keys and values ``[slots, Hkv, width]`` that stand before the block: the stem's, then those under the mask, and how
-    many the latter are."""
+def _sources(view: View, layer: int) -> tuple[list[_Source], int]:
+    """What stands before the block: the stem, then what is under the mask, and how many slots the latter are."""
     sources = []
     if view.stem is not None and view.stem_length:
-        keys, values = view.stem.layer(layer)
-        sources.append((keys[: view.stem_length], values[: view.stem_length]))
-    for store, start, end in view.seen:
-        keys, values = store.layer(layer)
-        sources.append((keys[start:end], values[start:end]))
+        sources.append(view.stem.run(layer, 0, view.stem_length))
+    sources += [store.run(layer, start, end) for store, start, end in view.seen]
     return sources, sum(end - start for _, start, end in view.seen)
 
 
@@ -181,24 +210,30 @@ def _heads_at_once(query: torch.Tensor, columns: int) -> int:
 
 
 def _scores(query: torch.Tensor, keys: list[torch.Tensor], columns: int, wide: bool) -> torch.Tensor:
-    """``[Hkv, g * n, columns]``, filled as far as ``keys`` go."""
-    score = query.new_empty((*query.shape[:2], columns))
-    product, end = wide_bmm if wide else torch.bmm, 0
+    """``[Hkv, g * n, C]``, filled as far as ``keys`` ``[Hkv, d, slots]`` go; C is ``columns`` or a few more.
+
+    A block grows by a column a row, and oneDNN compiles a product anew for every C: so it is one of few.
+    """
+    score = query.new_empty((*query.shape[:2], -(-columns // STEP) * STEP))
+    end = 0
     for k in keys:
-        start, end = end, end + k.shape[0]
-        product(query, k.permute(1, 2, 0), out=score[:, :, start:end])
+        start, end = end, end + k.shape[2]
+        if wide:
+            wide_bmm(query, k, out=score[:, :, start:end], least=SIDE_BY_SIDE if k.stride(2) == 1 else APART)
+        else:
+            torch.bmm(query, k, out=score[:, :, start:end])
     return score
 
 
 def _weigh(share: torch.Tensor, values: list[torch.Tensor], out: torch.Tensor, wide: bool) -> None:
-    """The sum of ``values`` ``[slots, Hkv, width]`` by their shares, into ``out``."""
+    """The sum of ``values`` ``[Hkv, slots, width]`` by their shares, into ``out``."""
     product, end = partial(wide_bmm, least=NARROW) if wide else torch.bmm, 0
     for v in values:
-        start, end = end, end + v.shape[0]
+        start, end = end, end + v.shape[1]
         if start:
-            out += product(share[:, :, start:end], v.transpose(0, 1))
+            out += product(share[:, :, start:end], v)
         else:
-            product(share[:, :, start:end], v.transpose(0, 1), out=out)
+            product(share[:, :, start:end], v, out=out)
 
 
 def _rows_of(buffer: torch.Tensor, block: Block) -> torch.Tensor:

@@ -72,11 +72,13 @@ class Branches:
         tokens: Sequence[int] | IntArray,
         parents: Sequence[int] | IntArray,
         groups: Sequence[int] | None = None,
+        read: Sequence[int] | IntArray | None = None,
     ) -> torch.Tensor:
         """Feed tokens ``[n]`` below places ``[n]``; hidden states ``[n, d]``. They become places ``num ..``.
 
         A parent may be among the new, before its children. ``groups`` ``[n]`` says who grows side by side from here on,
-        when it is known; no place may then descend from a new one of another group.
+        when it is known; no place may then descend from a new one of another group. ``read`` names different new ones,
+        counted from 0, whose states alone are wanted, in this order.
         """
         token, parent = np.asarray(tokens, np.int64), np.asarray(parents, np.int64)
         first, size = self.num, token.size
@@ -92,11 +94,16 @@ class Branches:
             self.store.clear(before, plan.end)  # what stays empty, or is written by a later pass, is masked
         if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
             self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
-        hidden = [self._pass(token, first, plan, part) for part in parts]
+        wanted = np.arange(size) if read is None else np.asarray(read, np.int64)
+        place = np.full(size, -1, np.int64)  # of each new one among those that are read
+        place[wanted] = np.arange(wanted.size)
+        hidden = [self._pass(token, first, plan, part, place[plan.order[part]] >= 0) for part in parts]
         together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
-        if np.array_equal(plan.order, np.arange(size)):
+        came = place[plan.order]
+        came = came[came >= 0]
+        if np.array_equal(came, np.arange(wanted.size)):
             return together
-        return together[self.network.tensor(np.argsort(plan.order))]
+        return together[self.network.tensor(np.argsort(came))]
 
     def keep(self, places: Sequence[int] | IntArray) -> Branches:
         """Branches that hold the paths to ``places`` (which become places and groups ``0 ..`` in this order) and no others.
@@ -250,8 +257,8 @@ class Branches:
             limit -= limit % self.groups
         return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]
 
-    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: slice) -> torch.Tensor:
-        """One pass over some of the new places; hidden states in the pass's order."""
+    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: slice, read: np.ndarray) -> torch.Tensor:
+        """One pass over some of the new places; hidden states of those to ``read`` ``[n]``, in the pass's order."""
         network = self.network
         order, slot = plan.order[part], plan.slot[part]
         places = first + order
@@ -274,7 +281,8 @@ class Branches:
         if view.seen:
             view.seen_mask = self._mask(path, end, lasting=plan.row is not None)
         positions = self.stem.length + self.depth[places] - 1
-        return network.trunk(network.tensor(token[order]), network.tensor(positions), view)
+        wanted = None if read.all() else network.tensor(np.flatnonzero(read))
+        return network.trunk(network.tensor(token[order]), network.tensor(positions), view, wanted)
 
     def _mask(self, path: Paths, end: int, *, lasting: bool) -> torch.Tensor:
         """``[n, columns]`` additive: zero where the first ``end`` slots are on each path.

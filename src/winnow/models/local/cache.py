@@ -2,7 +2,8 @@
 
 A slot holds one token's keys and values in every layer, ``[heads, width]``. Slots lie one after another, so that a run
 of them is a matrix for every head, and rows written in turn by G groups are a matrix for every head of every group: all
-of it views. Knows nothing of masks, positions or who descends from whom.
+of it views. A prefix, which is read often and never reordered, lies as products take it instead. Knows nothing of masks,
+positions or who descends from whom.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ class Store:
         assert keys is not None
         assert values is not None
         return keys, values
+
+    def run(self, layer: int, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys ``[heads, width, end - start]`` and values ``[heads, end - start, width]`` of a run of slots, views."""
+        keys, values = self.layer(layer)
+        return keys[start:end].permute(1, 2, 0), values[start:end].transpose(0, 1)
 
     def reserve(self, slots: int) -> None:
         """Make room for ``slots`` in all; one layer moves at a time."""
@@ -108,13 +114,58 @@ class Store:
                     buffer[start : start + slots.numel()] = chosen
         self.used = start + slots.numel()
 
+
+class StemStore:
+    """A prefix, laid out when first written; a head's slots stand side by side, where a product runs over them in half
+    the time: a layer has keys ``[heads, width, capacity]`` and values ``[heads, capacity, width]``.
+
+    Parameters
+    ----------
+    num_layers : layers that will write.
+    capacity : slots.
+    """
+
+    def __init__(self, num_layers: int, capacity: int) -> None:
+        self.capacity = capacity
+        self.keys: list[torch.Tensor | None] = [None] * num_layers
+        self.values: list[torch.Tensor | None] = [None] * num_layers
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes laid out."""
+        return sum(t.numel() * t.element_size() for side in (self.keys, self.values) for t in side if t is not None)
+
+    def run(self, layer: int, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys ``[heads, width, end - start]`` and values ``[heads, end - start, width]`` of a run of slots, views."""
+        keys, values = self.keys[layer], self.values[layer]
+        assert keys is not None
+        assert values is not None
+        return keys[:, :, start:end], values[:, start:end]
+
+    def write(
+        self, layer: int, start: int, slots: torch.Tensor | None, keys: torch.Tensor, values: torch.Tensor
+    ) -> None:
+        """Write ``[n, heads, width]`` at slots ``start ..``."""
+        assert slots is None
+        self._put(layer, start, keys.permute(1, 2, 0), values.transpose(0, 1))
+
     def segment(self, start: int, end: int, *, copy: bool) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Keys and values ``[end - start, heads, width]`` a layer: views, or copies of their own."""
-        parts = [[t[start:end] for t in side if t is not None] for side in (self.keys, self.values)]
-        keys, values = ([part.clone() for part in side] if copy else side for side in parts)
+        """Keys and values of a run of slots a layer, as ``run`` gives them: views, or copies of their own."""
+        runs = [self.run(layer, start, end) for layer, keys in enumerate(self.keys) if keys is not None]
+        sides = [one[0] for one in runs], [one[1] for one in runs]
+        keys, values = ([part.clone() for part in side] if copy else side for side in sides)
         return keys, values
 
     def put(self, start: int, keys: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> None:
         """Write a segment that ``segment`` gave."""
         for layer, (key, value) in enumerate(zip(keys, values, strict=True)):
-            self.write(layer, start, None, key, value)
+            self._put(layer, start, key, value)
+
+    def _put(self, layer: int, start: int, key: torch.Tensor, value: torch.Tensor) -> None:
+        heads, size, _ = value.shape
+        if self.keys[layer] is None:
+            self.keys[layer] = key.new_empty((heads, key.shape[1], self.capacity))
+            self.values[layer] = value.new_empty((heads, self.capacity, value.shape[2]))
+        keys, values = self.run(layer, start, start + size)
+        keys.copy_(key)
+        values.copy_(value)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import linear, rms_norm, silu
 
-from winnow.models.local.attention import View, attend_view
+from winnow.models.local.attention import View, attend_view, read_view, write_view
 from winnow.models.local.cache import Store
 from winnow.models.local.linear import Packed
 
@@ -24,6 +24,7 @@ TOLERANCE, COARSE = 2e-5, 5e-2  # of the largest hidden state, in float32 and in
 PROBE = 17  # tokens
 
 Product = Callable[[torch.Tensor], torch.Tensor]
+_Turn = tuple[torch.Tensor, torch.Tensor]
 
 
 class _Layer(NamedTuple):
@@ -54,6 +55,8 @@ class Decoder:
         self.embedding, self.head = model.model.embed_tokens, model.lm_head
         self.last = _norm(model.model.norm)
         self.layers = [_layer(layer) for layer in model.model.layers]
+        final = model.model.layers[-1].self_attn
+        self.query, self.key_value = _joined(final.q_proj), _joined(final.k_proj, final.v_proj)  # the last layer's, apart
         length = int(config.max_position_embeddings)
         cos, sin = model.model.rotary_emb(
             self.embedding.weight[:1, None], torch.arange(length, device=model.device)[None]
@@ -61,28 +64,61 @@ class Decoder:
         half = self.width // 2
         self.cos, self.sin = cos[0, :, None], torch.cat([-sin[0, :, None, :half], sin[0, :, None, half:]], -1)
 
-    def trunk(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
-        """Last hidden states ``[T, d]``."""
-        hidden = self.embedding(tokens)
+    def trunk(
+        self, tokens: torch.Tensor, positions: torch.Tensor, view: View, read: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Last hidden states ``[T, d]``; of tokens ``read`` ``[m]`` alone where that is given: ``[m, d]``.
+
+        Of a token that is not read the last layer makes its key and value and no more.
+        """
+        hidden: torch.Tensor = self.embedding(tokens)
         turn = self.cos[positions], self.sin[positions]
+        last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):  # halves of their own, so that what they lay out is given back
-            hidden = hidden.add_(self._attended(index, layer, hidden, turn, view))
+            if index == last and read is not None:
+                attended = self._read_attended(index, layer, hidden, turn, view, read)
+                hidden = hidden[read]
+                if not read.numel():
+                    return hidden
+            else:
+                attended = self._attended(index, layer, hidden, turn, view)
+            hidden = hidden.add_(attended)
+            del attended
             hidden = hidden.add_(_fed_forward(layer, hidden))
         return _normed(hidden, self.last)
 
-    def _attended(
-        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], view: View
-    ) -> torch.Tensor:
+    def _attended(self, index: int, layer: _Layer, hidden: torch.Tensor, turn: _Turn, view: View) -> torch.Tensor:
         """What attention adds to hidden states ``[T, d]``; ``turn`` is the cosines and sines of their positions."""
-        rows, size, (cos, sin) = hidden.shape[0], self.heads + self.few, turn
+        rows, size = hidden.shape[0], self.heads + self.few
         mixed = layer.query_key_value(_normed(hidden, layer.before_attention)).view(rows, -1, self.width)
         both = mixed[:, :size]
         if layer.query_norm is not None and layer.key_norm is not None:
             query = _normed(both[:, : self.heads], layer.query_norm)
             both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
-        both = torch.addcmul(both * cos, both.roll(self.width // 2, -1), sin)
+        both = self._turned(both, turn)
         seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
         return layer.out(seen.reshape(rows, -1))
+
+    def _read_attended(
+        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: _Turn, view: View, read: torch.Tensor
+    ) -> torch.Tensor:
+        """The same for ``read`` ``[m]`` alone; every token's key and value is written."""
+        rows, num = hidden.shape[0], read.numel()
+        normed = _normed(hidden, layer.before_attention)
+        pair = self.key_value(normed).view(rows, -1, self.width)
+        key = pair[:, : self.few] if layer.key_norm is None else _normed(pair[:, : self.few], layer.key_norm)
+        write_view(index, self._turned(key, turn), pair[:, self.few :], view)
+        if not num:
+            return hidden[:0]
+        query = self.query(normed[read]).view(num, -1, self.width)
+        query = query if layer.query_norm is None else _normed(query, layer.query_norm)
+        query = self._turned(query, (turn[0][read], turn[1][read]))
+        return layer.out(read_view(index, query, self.scaling, view.only(read)).reshape(num, -1))
+
+    def _turned(self, x: torch.Tensor, turn: _Turn) -> torch.Tensor:
+        """Queries or keys ``[T, heads, width]`` rotated to their positions."""
+        cos, sin = turn
+        return torch.addcmul(x * cos, x.roll(self.width // 2, -1), sin)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """``[M, V]``."""

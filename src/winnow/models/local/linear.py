@@ -90,8 +90,8 @@ def wide_bmm(
 ) -> torch.Tensor:
     """``torch.bmm`` on a CPU with the public switch on where there are many rows: there it is twice as fast.
 
-    Measured: with fewer than 128 rows it is slower (64, where the result is narrow), a matrix times a vector by an order
-    of magnitude.
+    ``least`` rows: measured, with fewer than 128 it is slower (64, where the result is narrow; 32, where ``other`` is
+    laid out for it), a matrix times a vector by an order of magnitude.
     """
     if one.shape[1] < least or not one.is_cpu or one.dtype != torch.float32:
         return torch.bmm(one, other) if out is None else torch.bmm(one, other, out=out)

@@ -97,31 +97,35 @@ class Network:
 
     # ---- the two halves
 
-    def trunk(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+    def trunk(
+        self, tokens: torch.Tensor, positions: torch.Tensor, view: View, read: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Last hidden states ``[n, d]`` of tokens ``[n]`` at positions ``[n]``; keys and values go where ``view`` says.
+
+        ``read`` ``[m]`` names those whose states are wanted, ``[m, d]`` in this order; the others cost less.
 
         Raises
         ------
         NotImplementedError
             When some layer's attention does not go through transformers' registry.
         """
-        num = tokens.numel()
+        num, wanted = tokens.numel(), tokens.numel() if read is None else read.numel()
         self.counters.fed(num, max(0, MIN_ROWS - num))
         view.wide = self.wide
-        if num < MIN_ROWS:
-            tokens = torch.cat([tokens, tokens[:1].expand(MIN_ROWS - num)])
-            positions = torch.cat([positions, positions[:1].expand(MIN_ROWS - num)])
-        hidden = self._decode(tokens, positions, view)[:num]
+        read = None if read is None else _padded(read)
+        hidden = self._decode(_padded(tokens), _padded(positions), view, read)[:wanted]
         if view.layers != self.num_layers:
             raise NotImplementedError(f"{view.layers} of {self.num_layers} layers attend through the registry")
         if not self.token_bytes:
             slot = (t for side in (view.store.keys, view.store.values) for t in side if t is not None)
-            self.token_bytes = sum(t[0].numel() * t.element_size() for t in slot)
+            self.token_bytes = sum(t.numel() * t.element_size() for t in slot) // view.store.capacity
         return hidden
 
-    def _decode(self, tokens: torch.Tensor, positions: torch.Tensor, view: View) -> torch.Tensor:
+    def _decode(
+        self, tokens: torch.Tensor, positions: torch.Tensor, view: View, read: torch.Tensor | None
+    ) -> torch.Tensor:
         if self.decoder is not None:
-            return self.decoder.trunk(tokens, positions, view)
+            return self.decoder.trunk(tokens, positions, view, read)
         self._attention(NAME)
         output = self._trunk(
             input_ids=tokens[None],
@@ -131,13 +135,12 @@ class Network:
             view=view,
         )
         hidden: torch.Tensor = output.last_hidden_state[0]
-        return hidden
+        return hidden if read is None else hidden[read]
 
     def readout(self, hidden: torch.Tensor) -> torch.Tensor:
         """Log-probabilities ``[M, V]``, float32, from hidden states ``[M, d]``."""
         num = hidden.shape[0]
-        if num < MIN_ROWS:
-            hidden = torch.cat([hidden, hidden[:1].expand(MIN_ROWS - num, -1)])
+        hidden = _padded(hidden)
         if self.decoder is not None:
             logits = self.decoder.logits(hidden)
         else:
@@ -176,8 +179,7 @@ class Network:
         mask : ``[B, T]`` of ones (plain causal attention).
         read : ``[M]`` indices into the flattened ``[B * T]``.
         """
-        num = read.numel()
-        padded = read if num >= MIN_ROWS else torch.cat([read, read[:1].expand(MIN_ROWS - num)])
+        num, padded = read.numel(), _padded(read)
         extra = {"position_ids": positions} if self._takes_positions else {}
         self._attention(self._native)
         self._read, self._gathered = padded, False
@@ -226,3 +228,11 @@ class Network:
                 f"{self.name}: log-probabilities are not numbers (NaN) after the prompt {shown!r} "
                 "(the weights may be damaged, or try dtype='float32')"
             )
+
+
+def _padded(rows: torch.Tensor) -> torch.Tensor:
+    """``rows`` ``[n, ...]``, the first one repeated behind them where they are few but some."""
+    num = rows.shape[0]
+    if num >= MIN_ROWS or not num:
+        return rows
+    return torch.cat([rows, rows[:1].expand(MIN_ROWS - num, *rows.shape[1:])])

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from winnow.models.local.cache import Store
+from winnow.models.local.cache import StemStore
 from winnow.models.local.memory import Memory
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem, feed_segment, segments
@@ -22,7 +22,7 @@ from winnow.models.local.stem import Stem, feed_segment, segments
 
 @dataclass(eq=False)
 class _Segment:
-    """Some tokens behind a prefix, their keys and values ``[tokens, heads, width]`` a layer, the last hidden state."""
+    """Some tokens behind a prefix, their keys and values a layer as a StemStore has them, the last hidden state."""
 
     keys: list[torch.Tensor] = field(default_factory=list)
     values: list[torch.Tensor] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Prefixes:
     def stem(self, tokens: Sequence[int], cuts: Sequence[int] = ()) -> Stem:
         """The stem of a prefix, its segments remembered as far as memory allows; ``cuts`` as in ``stem.segments``."""
         row = tuple(tokens)
-        store, parts = Store(self.network.num_layers, len(row)), segments(len(row), cuts)
+        store, parts = StemStore(self.network.num_layers, len(row)), segments(len(row), cuts)
         known = self._known(row, parts)
         for (start, _), segment in zip(parts, known, strict=False):
             store.put(start, segment.keys, segment.values)
@@ -83,7 +83,7 @@ class Prefixes:
         parts: list[tuple[int, int]],
         known: list[_Segment],
         fresh: list[_Segment],
-        store: Store,
+        store: StemStore,
     ) -> None:
         """Hang what was fed behind what was known; views of the stem's own buffers when they hold nothing else."""
         way = [self._root, *known]

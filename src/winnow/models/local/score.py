@@ -78,7 +78,7 @@ def _score_rows(
         whose += [(index, number)] * (len(row) - len(whose))
     if not row:
         return _collect(continuations, [], np.empty(0))
-    hidden = feed_trie(Branches(network, stem, trie.size), trie)[network.tensor(list(rows))]
+    hidden = feed_trie(Branches(network, stem, trie.size), trie, list(rows))
     values, at, token = np.empty(len(row)), np.array(row), np.array(follows)
     for start in range(0, len(rows), network.read_together):
         logprob = network.readout(hidden[start : start + network.read_together])

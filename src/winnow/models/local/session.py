@@ -16,7 +16,8 @@ import torch
 from winnow.models.local.branches import Branches
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem, new_stem
-from winnow.models.local.trie import Trie, shared_length
+from winnow.models.local.trie import STEM_END, Trie, shared_length
+from winnow.values.logspace import IntArray
 
 
 class SlowPathWarning(UserWarning):
@@ -45,17 +46,19 @@ def distinct(rows: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[i
     return [list(row) for row in seen], which
 
 
-def feed_trie(branches: Branches, trie: Trie) -> torch.Tensor:
-    """Feed a trie to empty branches: hidden states ``[nodes + 1, d]``, the stem's own last, where STEM_END finds it."""
-    parts = []
-    if trie.shared.tokens:
-        parts.append(branches.feed(trie.shared.tokens, trie.shared.parents))
-    if trie.own.tokens:
-        parts.append(branches.feed(*trie.own))
-    end = branches.stem.hidden
-    if end is None:
-        end = torch.zeros_like(parts[0][0])
-    return torch.cat([*parts, end[None]])
+def feed_trie(branches: Branches, trie: Trie, read: Sequence[int]) -> torch.Tensor:
+    """Feed a trie to empty branches: hidden states ``[m, d]`` at different places ``read``; STEM_END is the stem's end."""
+    place, first, found = np.asarray(read, np.int64), 0, list[tuple[IntArray, torch.Tensor]]()
+    for nodes, groups in ((trie.shared, None), (trie.own, trie.own.groups)):
+        mine = np.flatnonzero((place >= first) & (place < first + len(nodes.tokens)))
+        if nodes.tokens:
+            found.append((mine, branches.feed(nodes.tokens, nodes.parents, groups, place[mine] - first)))
+        first += len(nodes.tokens)
+    if branches.stem.hidden is not None:
+        ends = np.flatnonzero(place == STEM_END)
+        found.append((ends, branches.stem.hidden.expand(ends.size, -1)))
+    order = np.argsort(np.concatenate([where for where, _ in found]))
+    return torch.cat([hidden for _, hidden in found])[branches.network.tensor(order)]
 
 
 class CachedSession:
@@ -82,11 +85,10 @@ class CachedSession:
         prefix = stem(begin) if stem is not None else new_stem(network, begin)
         trie = Trie.of(prompts, shared)
         self.branches = Branches(network, prefix, trie.size + len(rows) * room)
-        hidden = feed_trie(self.branches, trie)
         ends = [trie.end(row) for row in range(len(prompts))]
         self.ends = np.array(ends, np.int64)[which]
         self.rows = [prompts[row] for row in which]
-        first = network.readout(hidden[network.tensor(ends)])
+        first = network.readout(feed_trie(self.branches, trie, ends))
         network.check(first, prompts.__getitem__)
         self.first = first if which == list(range(len(prompts))) else first[network.tensor(which)]
         self.fed = sum(map(len, prompts))

@@ -15,7 +15,7 @@ from itertools import pairwise
 import torch
 
 from winnow.models.local.attention import View
-from winnow.models.local.cache import Store
+from winnow.models.local.cache import StemStore
 from winnow.models.local.network import Network
 
 SEGMENT = 128
@@ -25,7 +25,7 @@ SEGMENT = 128
 class Stem:
     """Keys and values of a prefix; ``hidden`` ``[d]`` is its last token's state, None for an empty prefix."""
 
-    store: Store
+    store: StemStore
     length: int
     hidden: torch.Tensor | None
 
@@ -40,7 +40,7 @@ def segments(length: int, cuts: Sequence[int] = ()) -> list[tuple[int, int]]:
     return list(pairwise(borders))
 
 
-def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: int) -> torch.Tensor:
+def feed_segment(network: Network, store: StemStore, tokens: Sequence[int], start: int) -> torch.Tensor:
     """Feed ``tokens`` behind the first ``start`` slots of ``store``; their last hidden state ``[d]``."""
     num = len(tokens)
     causal = torch.full((num, num), -torch.inf, dtype=network.dtype, device=network.device).triu(1)
@@ -55,12 +55,12 @@ def feed_segment(network: Network, store: Store, tokens: Sequence[int], start: i
         seen_mask=causal,
     )
     positions = torch.arange(start, start + num, device=network.device)
-    return network.trunk(network.tensor(tokens), positions, view)[-1]
+    return network.trunk(network.tensor(tokens), positions, view, network.tensor([num - 1]))[0]
 
 
 def new_stem(network: Network, tokens: Sequence[int]) -> Stem:
     """A prefix computed from nothing; it may be empty."""
-    store, hidden = Store(network.num_layers, len(tokens)), None
+    store, hidden = StemStore(network.num_layers, len(tokens)), None
     for start, end in segments(len(tokens)):
         hidden = feed_segment(network, store, tokens[start:end], start)
     return Stem(store, len(tokens), hidden)
