@@ -11,11 +11,13 @@ import torch
 
 from winnow.models.load import load
 from winnow.models.local import attention, branches
-from winnow.models.local.cache import Store
+from winnow.models.local.cache import Spare, Store
+from winnow.models.local.memory import Memory
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.session import CachedSession
-from winnow.ports.requests import LogProb, NextToken
+from winnow.ports.requests import Complete, LogProb, NextToken
+from winnow.values.random import Key
 from winnow.values.tree import Tree
 
 Tiny = Callable[..., str]
@@ -106,6 +108,41 @@ def test_rows_that_are_kept_stay_in_their_buffers(tiny_model: Tiny) -> None:
     assert after.used < 24 + 24 + 24
 
 
+def test_buffers_of_what_is_done_serve_the_next_and_change_no_byte(tiny_model: Tiny) -> None:
+    """Rows after other rows lie in their buffers, full of them, and get the bytes they get in fresh ones."""
+    first, second = open_model(tiny_model("llama")), open_model(tiny_model("llama"))
+    long, short = (
+        Complete(prompts=(text,) * 12, slots=np.arange(12), key=Key(3), max_tokens=num, temperature=0.0)
+        for text, num in (("ab cd efgh had a bed", 30), ("he had a cab", 20))
+    )
+    dict(first.answer([long]))
+    assert first._network.spare._store is not None
+    left = first._network.spare._store.layer(0)[0].data_ptr()
+    one, other = dict(first.answer([short]))[0], dict(second.answer([short]))[0]
+    assert first._network.spare._store.layer(0)[0].data_ptr() == left
+    np.testing.assert_array_equal(one.logprob, other.logprob)
+    assert one.text == other.text
+
+
+def test_buffers_that_are_left_behind_give_way(tiny_model: Tiny) -> None:
+    """They count as held, are the first to go where they are the oldest, and are not kept where there is no room."""
+    memory = Memory(10_000, "a model")
+    spare, stores = Spare(memory), [Store(1, 40), Store(1, 50)]
+    for store in stores:
+        store.write(0, 0, None, torch.ones(20, 1, 20), torch.ones(20, 1, 20))
+    spare.give(stores[0])
+    assert memory.held == stores[0].nbytes == 3200
+    spare.give(stores[1])  # larger: instead of it
+    assert memory.held == 3200
+    memory.make_room(7_000)
+    assert memory.held == 0
+    assert spare.take(1, 10) not in stores
+    memory.hold("another", 9_000, lambda: None)
+    spare.give(stores[0])
+    assert spare.take(1, 10) is not stores[0]
+    assert memory.held == 9_000
+
+
 def test_a_beams_step_does_not_grow_with_what_it_dropped(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """All children of one of eight nodes, a hundred times: attention spans what lives, not the eight hundred fed."""
     model, spans = open_model(tiny_model("llama", max_position_embeddings=512)), list[int]()
@@ -152,4 +189,5 @@ def test_buffers_that_grow_keep_what_was_written() -> None:
     keys, values = store.layer(0)
     torch.testing.assert_close(keys[:13], torch.cat([written[:10], written[49:], torch.zeros(1, 2, 4), written[12:13]]))
     torch.testing.assert_close(values[12], -written[12])
-    assert store.nbytes == 2 * 2 * written[:13].nbytes
+    assert store.used == 13
+    assert store.nbytes == 2 * 2 * written.nbytes  # what was written stays laid out

@@ -46,12 +46,11 @@ class Branches:
     ----------
     network : what feeds.
     stem : what every place sees whole.
-    capacity : slots to lay out at first; more are found when needed.
+    store : where keys and values go, from its first slot on.
     """
 
-    def __init__(self, network: Network, stem: Stem, capacity: int = 64) -> None:
-        self.network, self.stem = network, stem
-        self.store = Store(network.num_layers, capacity)
+    def __init__(self, network: Network, stem: Stem, store: Store) -> None:
+        self.network, self.stem, self.store = network, stem, store
         self.num = 0
         self.depth = np.empty(0, np.int64)  # [num], 1 just behind the stem
         self.path = np.empty((0, 0), np.int32)  # [num, deepest], slots from the stem down, -1 where it has ended
@@ -62,10 +61,19 @@ class Branches:
         self._before: torch.Tensor | None = None  # mask of a solid block's queries before it
         self._living: Living | None = None  # what is still seen before the block, or before what was fed lately
 
+    @classmethod
+    def new(cls, network: Network, stem: Stem, capacity: int) -> Branches:
+        """Empty ones, with room for ``capacity`` slots at first; more are found when needed."""
+        return cls(network, stem, network.spare.take(network.num_layers, capacity))
+
     @property
     def nbytes(self) -> int:
         """Bytes laid out behind the stem."""
         return self.store.nbytes + (0 if self._living is None else self._living.store.nbytes)
+
+    def release(self) -> None:
+        """Leave the buffers to whoever comes next: these branches are done with."""
+        self.network.spare.give(self.store)
 
     def feed(
         self,
@@ -90,8 +98,9 @@ class Branches:
         before, self.slots = self.slots, max(self.slots, plan.end)
         self.store.reserve(self.slots)
         parts = self._parts(plan, size)
-        if plan.row is not None and (plan.end - before > size or any(part.stop % self.groups for part in parts[:-1])):
-            self.store.clear(before, plan.end)  # what stays empty, or is written by a later pass, is masked
+        unwritten = self._unwritten(plan, parts, before)
+        if unwritten.size:
+            self.store.clear(self.network.tensor(unwritten))
         if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
             self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
         wanted = np.arange(size) if read is None else np.asarray(read, np.int64)
@@ -119,8 +128,7 @@ class Branches:
         column = before[:, None] + np.arange(rows)
         inside = column < self.depth[place][:, None]
         block = np.where(inside, np.take_along_axis(path, np.minimum(column, path.shape[1] - 1), axis=1), -1)
-        other = Branches(self.network, self.stem)
-        other.store = self.store
+        other = Branches(self.network, self.stem, self.store)
         other.store.replace(base, self.network.tensor(block.T.ravel()))
         other.path = np.where(path < base, path, -1)
         there = base + np.arange(rows) * size + np.arange(size)[:, None]
@@ -256,6 +264,17 @@ class Branches:
         if self.groups and limit > self.groups:
             limit -= limit % self.groups
         return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]
+
+    def _unwritten(self, plan: _Arrangement, parts: list[slice], before: int) -> IntArray:
+        """Slots of a block that a pass hides under a mask before they were written: empty ones, and a cut row's rest."""
+        if plan.row is None:
+            return np.empty(0, np.int64)
+        flag = np.ones(plan.end - before, bool)
+        flag[plan.slot - before] = False
+        for part in parts[:-1]:
+            behind = int(plan.slot[part.stop - 1]) + 1 - before
+            flag[behind : behind + -(before + behind - self.start) % self.groups] = True
+        return before + np.flatnonzero(flag)
 
     def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: slice, read: np.ndarray) -> torch.Tensor:
         """One pass over some of the new places; hidden states of those to ``read`` ``[n]``, in the pass's order."""

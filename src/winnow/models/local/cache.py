@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
+from winnow.models.local.memory import Memory
+
 GROWTH, GROWTH_UNUSED = 2, 8  # times what is asked for
 
 
@@ -24,7 +26,7 @@ class Store:
     """Append-only buffers ``[capacity, heads, width]`` a layer, laid out at the first write.
 
     On a CPU what is laid out takes no memory before it is written, so that buffers grow rarely, by much; what was never
-    written holds anything. ``used`` slots were asked for, the others are not copied.
+    written holds anything. ``used`` slots were asked for, ``most`` of them at some time; the others are not copied.
 
     Parameters
     ----------
@@ -33,16 +35,16 @@ class Store:
     """
 
     def __init__(self, num_layers: int, capacity: int) -> None:
-        self.capacity, self.used = max(1, capacity), 0
+        self.capacity, self.used, self.most = max(1, capacity), 0, 0
         self.keys: list[torch.Tensor | None] = [None] * num_layers
         self.values: list[torch.Tensor | None] = [None] * num_layers
-        self._cleared = 0, 0  # before they were laid out
+        self._cleared: torch.Tensor | None = None  # before they were laid out
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the slots in use; off the CPU, of all that are laid out."""
+        """Bytes of the slots that were ever in use; off the CPU, of all that are laid out."""
         buffers = [t for side in (self.keys, self.values) for t in side if t is not None]
-        return sum(t[: self.used if t.is_cpu else None].numel() * t.element_size() for t in buffers)
+        return sum(t[: self.most if t.is_cpu else None].numel() * t.element_size() for t in buffers)
 
     def layer(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
         """One layer's keys and values, once they are laid out."""
@@ -58,7 +60,8 @@ class Store:
 
     def reserve(self, slots: int) -> None:
         """Make room for ``slots`` in all; one layer moves at a time."""
-        used, self.used = self.used, max(self.used, slots)
+        used = self.used
+        self._use(max(used, slots))
         if slots <= self.capacity:
             return
         self.capacity = slots * growth(self.keys[0])
@@ -76,20 +79,21 @@ class Store:
             buffer = side[layer]
             if buffer is None:
                 buffer = side[layer] = new.new_empty((self.capacity, *new.shape[1:]))
-                buffer[slice(*self._cleared)] = 0
+                if self._cleared is not None:
+                    buffer.index_fill_(0, self._cleared, 0)
             if slots is None:
                 buffer[start : start + new.shape[0]] = new
-                self.used = max(self.used, start + new.shape[0])
+                self._use(max(self.used, start + new.shape[0]))
             else:
                 buffer.index_copy_(0, slots, new)
 
-    def clear(self, start: int, end: int) -> None:
-        """Write zeros to slots that nobody writes and a mask hides: they must not hold NaN."""
-        self._cleared = start, end
+    def clear(self, slots: torch.Tensor) -> None:
+        """Write zeros to slots that nobody has written and a mask hides: they must not hold NaN."""
+        self._cleared = slots
         for side in (self.keys, self.values):
             for buffer in side:
                 if buffer is not None:
-                    buffer[start:end] = 0
+                    buffer.index_fill_(0, slots, 0)
 
     def gather(self, slots: torch.Tensor) -> Store:
         """A copy of these slots, in this order."""
@@ -97,7 +101,7 @@ class Store:
         for mine, theirs in ((self.keys, other.keys), (self.values, other.values)):
             for layer, buffer in enumerate(mine):
                 theirs[layer] = None if buffer is None else buffer.index_select(0, slots)
-        other.used = slots.numel()
+        other._use(slots.numel())
         return other
 
     def replace(self, start: int, slots: torch.Tensor) -> None:
@@ -112,7 +116,45 @@ class Store:
                     chosen = chosen if chosen.shape == shape else buffer.new_empty(shape)
                     torch.index_select(buffer, 0, source, out=chosen).index_fill_(0, missing, 0.0)
                     buffer[start : start + slots.numel()] = chosen
-        self.used = start + slots.numel()
+        self._use(start + slots.numel())
+
+    def _use(self, slots: int) -> None:
+        self.used, self.most = slots, max(self.most, slots)
+
+
+class Spare:
+    """The buffers of the last store that is done with, for the next: fresh memory costs more than what is written to it."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory
+        self._store: Store | None = None
+
+    def take(self, num_layers: int, capacity: int) -> Store:
+        """A store with room for ``capacity`` slots that hold anything."""
+        store, self._store = self._store, None
+        if store is not None and self.memory is not None:
+            self.memory.release(self)
+        if store is None or store.capacity < capacity or len(store.keys) != num_layers:
+            return Store(num_layers, capacity)
+        store.used = 0
+        return store
+
+    def give(self, store: Store) -> None:
+        """Keep the buffers of a store that nobody will read any more, instead of smaller ones, where memory has room."""
+        if self._store is not None and self._store.capacity > store.capacity:
+            return
+        if self.memory is not None:
+            if self._store is not None:
+                self.memory.release(self)
+                self._store = None
+            if self.memory.held + store.nbytes > self.memory.limit:
+                return
+            self.memory.hold(self, store.nbytes, self.drop)
+        self._store = store
+
+    def drop(self) -> None:
+        """Give them up."""
+        self._store = None
 
 
 class StemStore:

@@ -24,16 +24,16 @@ TOLERANCE, COARSE = 2e-5, 5e-2  # of the largest hidden state, in float32 and in
 PROBE = 17  # tokens
 
 Product = Callable[[torch.Tensor], torch.Tensor]
-_Turn = tuple[torch.Tensor, torch.Tensor]
+_Norm = tuple[torch.Tensor | None, float]  # weight, None where it is in the products behind it; epsilon
 
 
 class _Layer(NamedTuple):
-    before_attention: tuple[torch.Tensor, float]  # a norm: weight, epsilon
+    before_attention: _Norm
     query_key_value: Product
-    query_norm: tuple[torch.Tensor, float] | None
-    key_norm: tuple[torch.Tensor, float] | None
+    query_norm: _Norm | None
+    key_norm: _Norm | None
     out: Product
-    before_gate: tuple[torch.Tensor, float]
+    before_gate: _Norm
     gate_up: Product
     down: Product
 
@@ -55,14 +55,15 @@ class Decoder:
         self.embedding, self.head = model.model.embed_tokens, model.lm_head
         self.last = _norm(model.model.norm)
         self.layers = [_layer(layer) for layer in model.model.layers]
-        final = model.model.layers[-1].self_attn
-        self.query, self.key_value = _joined(final.q_proj), _joined(final.k_proj, final.v_proj)  # the last layer's, apart
+        final = model.model.layers[-1]
+        self.query = _projected(final, "q_proj")  # the last layer's, apart
+        self.key_value = _projected(final, "k_proj", "v_proj")
         length = int(config.max_position_embeddings)
         cos, sin = model.model.rotary_emb(
             self.embedding.weight[:1, None], torch.arange(length, device=model.device)[None]
         )
         half = self.width // 2
-        self.cos, self.sin = cos[0, :, None], torch.cat([-sin[0, :, None, :half], sin[0, :, None, half:]], -1)
+        self.turn = torch.stack([cos[0, :, :half], sin[0, :, :half]], -1)[:, None]  # [positions, 1, width / 2, 2]
 
     def trunk(
         self, tokens: torch.Tensor, positions: torch.Tensor, view: View, read: torch.Tensor | None = None
@@ -72,7 +73,7 @@ class Decoder:
         Of a token that is not read the last layer makes its key and value and no more.
         """
         hidden: torch.Tensor = self.embedding(tokens)
-        turn = self.cos[positions], self.sin[positions]
+        turn = self.turn[positions]
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):  # halves of their own, so that what they lay out is given back
             if index == last and read is not None:
@@ -87,38 +88,35 @@ class Decoder:
             hidden = hidden.add_(_fed_forward(layer, hidden))
         return _normed(hidden, self.last)
 
-    def _attended(self, index: int, layer: _Layer, hidden: torch.Tensor, turn: _Turn, view: View) -> torch.Tensor:
-        """What attention adds to hidden states ``[T, d]``; ``turn`` is the cosines and sines of their positions."""
+    def _attended(
+        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: torch.Tensor, view: View
+    ) -> torch.Tensor:
+        """What attention adds to hidden states ``[T, d]``; ``turn`` ``[T, 1, width / 2, 2]`` is for their positions."""
         rows, size = hidden.shape[0], self.heads + self.few
         mixed = layer.query_key_value(_normed(hidden, layer.before_attention)).view(rows, -1, self.width)
         both = mixed[:, :size]
         if layer.query_norm is not None and layer.key_norm is not None:
             query = _normed(both[:, : self.heads], layer.query_norm)
             both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
-        both = self._turned(both, turn)
+        both = _turned(both, turn)
         seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
         return layer.out(seen.reshape(rows, -1))
 
     def _read_attended(
-        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: _Turn, view: View, read: torch.Tensor
+        self, index: int, layer: _Layer, hidden: torch.Tensor, turn: torch.Tensor, view: View, read: torch.Tensor
     ) -> torch.Tensor:
         """The same for ``read`` ``[m]`` alone; every token's key and value is written."""
         rows, num = hidden.shape[0], read.numel()
         normed = _normed(hidden, layer.before_attention)
         pair = self.key_value(normed).view(rows, -1, self.width)
         key = pair[:, : self.few] if layer.key_norm is None else _normed(pair[:, : self.few], layer.key_norm)
-        write_view(index, self._turned(key, turn), pair[:, self.few :], view)
+        write_view(index, _turned(key, turn), pair[:, self.few :], view)
         if not num:
             return hidden[:0]
         query = self.query(normed[read]).view(num, -1, self.width)
         query = query if layer.query_norm is None else _normed(query, layer.query_norm)
-        query = self._turned(query, (turn[0][read], turn[1][read]))
+        query = _turned(query, turn[read])
         return layer.out(read_view(index, query, self.scaling, view.only(read)).reshape(num, -1))
-
-    def _turned(self, x: torch.Tensor, turn: _Turn) -> torch.Tensor:
-        """Queries or keys ``[T, heads, width]`` rotated to their positions."""
-        cos, sin = turn
-        return torch.addcmul(x * cos, x.roll(self.width // 2, -1), sin)
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """``[M, V]``."""
@@ -157,15 +155,28 @@ def _agrees(model: Any, decoder: Decoder) -> bool:
 def _layer(layer: Any) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     return _Layer(
-        before_attention=_norm(layer.input_layernorm),
-        query_key_value=_joined(attention.q_proj, attention.k_proj, attention.v_proj),
-        query_norm=_norm(attention.q_norm) if hasattr(attention, "q_norm") else None,
-        key_norm=_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
-        out=attention.o_proj,
-        before_gate=_norm(layer.post_attention_layernorm),
-        gate_up=_joined(mlp.gate_proj, mlp.up_proj),
-        down=mlp.down_proj,
+        before_attention=_norm(layer.input_layernorm, folded=True),
+        query_key_value=_projected(layer, "q_proj", "k_proj", "v_proj"),
+        query_norm=_paired_norm(attention.q_norm) if hasattr(attention, "q_norm") else None,
+        key_norm=_paired_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
+        out=_own(attention.o_proj),
+        before_gate=_norm(layer.post_attention_layernorm, folded=True),
+        gate_up=_joined([mlp.gate_proj, mlp.up_proj], layer.post_attention_layernorm.weight),
+        down=_own(mlp.down_proj),
     )
+
+
+def _projected(layer: Any, *names: str) -> Product:
+    """Some of a layer's query, key and value products as one, behind its norm; queries and keys come in pairs that turn."""
+    attention = layer.self_attn
+    width = int(attention.head_dim)
+    orders = [_pairs(width) if name != "v_proj" else torch.arange(width) for name in names]
+    return _joined([getattr(attention, name) for name in names], layer.input_layernorm.weight, orders)
+
+
+def _pairs(width: int) -> torch.Tensor:
+    """The order in which the two numbers that a rotation mixes, half a head apart, stand side by side."""
+    return torch.arange(width).view(2, -1).t().reshape(-1)
 
 
 def _fed_forward(layer: _Layer, hidden: torch.Tensor) -> torch.Tensor:
@@ -174,26 +185,63 @@ def _fed_forward(layer: _Layer, hidden: torch.Tensor) -> torch.Tensor:
     return layer.down(silu(gate).mul_(up))
 
 
-def _joined(*layers: Any) -> Product:
-    """Several products of the same input as one, packed as they are."""
-    weight = torch.cat([layer.weight.detach() for layer in layers])
-    biased = [layer.bias for layer in layers if layer.bias is not None]
-    bias = torch.cat([one.detach() for one in biased]) if len(biased) == len(layers) else None
+def _joined(layers: list[Any], norm: torch.Tensor, orders: list[torch.Tensor] | None = None) -> Product:
+    """Several products of the same input as one, packed as they are, in float32 with the weight of the norm before them.
+
+    ``orders``: how the numbers of each head of each product are put.
+    """
+    weights = [layer.weight.detach() for layer in layers]
+    if norm.dtype == torch.float32:  # shorter numbers would be rounded once more
+        weights = [weight * norm.detach() for weight in weights]
+    biases = [None if layer.bias is None else layer.bias.detach() for layer in layers]
+    if orders is not None:
+        weights = [_ordered(weight, order) for weight, order in zip(weights, orders, strict=True)]
+        biases = [None if b is None else _ordered(b, order) for b, order in zip(biases, orders, strict=True)]
+    weight, biased = torch.cat(weights), [b for b in biases if b is not None]
+    bias = torch.cat(biased) if len(biased) == len(layers) else None
     if all(isinstance(layer, Packed) for layer in layers):
         product: Product = layers[0].make(weight, bias)
         return product
     return lambda x: linear(x, weight, bias)
 
 
-def _norm(module: Any) -> tuple[torch.Tensor, float]:
-    return module.weight.detach(), float(module.variance_epsilon)
+def _ordered(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+    """``[heads * width, ...]`` with each head's numbers in this order."""
+    return rows.view(-1, order.numel(), *rows.shape[1:])[:, order.to(rows.device)].reshape(rows.shape)
 
 
-def _normed(x: torch.Tensor, norm: tuple[torch.Tensor, float]) -> torch.Tensor:
+def _own(layer: Any) -> Product:
+    """A layer's product, without what a module does around it: a pass has rows enough for it."""
+    product: Product = layer.product if isinstance(layer, Packed) else layer
+    return product
+
+
+def _norm(module: Any, *, folded: bool = False) -> _Norm:
+    """``folded``: its weight is in the products behind it, where it can be (see ``_joined``)."""
+    weight = module.weight.detach()
+    return None if folded and weight.dtype == torch.float32 else weight, float(module.variance_epsilon)
+
+
+def _paired_norm(module: Any) -> _Norm:
+    weight = module.weight.detach()
+    return _ordered(weight, _pairs(weight.numel())), float(module.variance_epsilon)
+
+
+def _normed(x: torch.Tensor, norm: _Norm) -> torch.Tensor:
     """Root-mean-square normalisation; PyTorch's own lays out four buffers on the way, which takes ten times as long."""
     weight, epsilon = norm
     if x.dtype != torch.float32 or not x.is_cpu:
-        return rms_norm(x, weight.shape, weight, epsilon)
+        return rms_norm(x, x.shape[-1:], weight, epsilon)
     size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    result: torch.Tensor = (x * size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()).mul_(weight)
-    return result
+    result: torch.Tensor = x * size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+    return result if weight is None else result.mul_(weight)
+
+
+def _turned(x: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
+    """Queries or keys ``[T, heads, width]`` rotated to their positions: pairs of numbers, as complex ones, by ``turn``."""
+    paired = x.view(*x.shape[:-1], -1, 2)
+    if x.dtype == torch.float32:
+        return torch.view_as_real(torch.view_as_complex(paired) * torch.view_as_complex(turn)).flatten(-2)
+    real, imaginary = paired.unbind(-1)
+    cos, sin = turn.unbind(-1)
+    return torch.stack([real * cos - imaginary * sin, real * sin + imaginary * cos], -1).flatten(-2)

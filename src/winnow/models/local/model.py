@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from winnow.models.local.batches import Batch, batches, num_distinct
+from winnow.models.local.cache import Spare
 from winnow.models.local.codec import TransformersCodec
 from winnow.models.local.complete import Row, Scribe, complete_rows
 from winnow.models.local.memory import Memory, default_limit
@@ -78,6 +79,7 @@ class LocalModel:
         self._told = False
         self._memory = Memory(memory or default_limit(network.device), network.name)
         self._prefixes, self._trees = Prefixes(network, self._memory), Trees(self._memory)
+        network.spare = Spare(self._memory)
 
     @property
     def identity(self) -> str:
@@ -212,6 +214,7 @@ class LocalModel:
             else:
                 session = PlainSession(self._network, heads, request.max_tokens)
             complete_rows(session, [rows[i] for i in chunk], scribe, request, uniform[chunk])
+            session.close()
             fed += session.fed
         num_tokens = np.array([len(row.tokens) for row in rows], np.int64)
         return Completions(

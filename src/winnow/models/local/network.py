@@ -17,6 +17,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from winnow.models.local.attention import NAME, View
+from winnow.models.local.cache import Spare
 from winnow.models.local.decoder import decoder_of
 from winnow.values.errors import ModelError
 
@@ -71,7 +72,7 @@ class Network:
         self.num_heads = int(getattr(text_config, "num_attention_heads", 1))
         self.device: torch.device = model.device
         self.dtype: torch.dtype = model.dtype
-        self.counters = Counters()
+        self.counters, self.spare = Counters(), Spare()
         self.token_bytes = 0  # keys and values of one token, once a first pass has shown them
         fitting = READ_TOGETHER // int(text_config.vocab_size)
         self.read_together = max(MIN_ROWS, min(READ_ROWS, fitting) if model.device.type == "cpu" else fitting)  # rows

@@ -17,7 +17,7 @@ from winnow.models.local.stem import Stem, new_stem
 from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
 
-SIDE_BY_SIDE = 1024  # tokens of rows that grow together
+SIDE_BY_SIDE = 2048  # tokens of rows that grow together
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
 
@@ -78,7 +78,9 @@ def _score_rows(
         whose += [(index, number)] * (len(row) - len(whose))
     if not row:
         return _collect(continuations, [], np.empty(0))
-    hidden = feed_trie(Branches(network, stem, trie.size), trie, list(rows))
+    branches = Branches.new(network, stem, trie.size)
+    hidden = feed_trie(branches, trie, list(rows))
+    branches.release()
     values, at, token = np.empty(len(row)), np.array(row), np.array(follows)
     for start in range(0, len(rows), network.read_together):
         logprob = network.readout(hidden[start : start + network.read_together])

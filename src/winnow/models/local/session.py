@@ -38,6 +38,10 @@ class Session(Protocol):
         """Go on with these rows only, in this order."""
         ...
 
+    def close(self) -> None:
+        """Leave what was laid out to whoever comes next."""
+        ...
+
 
 def distinct(rows: Sequence[Sequence[int]]) -> tuple[list[Sequence[int]], list[int]]:
     """Different rows in order of first appearance, and for each row which of them it is."""
@@ -84,7 +88,7 @@ class CachedSession:
         begin = prompts[0][:shared]
         prefix = stem(begin) if stem is not None else new_stem(network, begin)
         trie = Trie.of(prompts, shared)
-        self.branches = Branches(network, prefix, trie.size + len(rows) * room)
+        self.branches = Branches.new(network, prefix, trie.size + len(rows) * room)
         ends = [trie.end(row) for row in range(len(prompts))]
         self.ends = np.array(ends, np.int64)[which]
         self.rows = [prompts[row] for row in which]
@@ -109,6 +113,9 @@ class CachedSession:
         self.branches = self.branches.keep(self.ends[index])
         self.ends = np.arange(index.size)
 
+    def close(self) -> None:
+        self.branches.release()
+
 
 class PlainSession:
     """Whole rows encoded again at every step, without a cache."""
@@ -130,3 +137,6 @@ class PlainSession:
 
     def keep(self, rows: Sequence[int]) -> None:
         self.rows = [self.rows[row] for row in rows]
+
+    def close(self) -> None:
+        self.rows = []

@@ -24,7 +24,7 @@ from winnow.values.logspace import IntArray
 from winnow.values.tree import NO_PARENT, Tree
 
 TREES = 16  # held at most
-FEW, MANY, LAID_OUT = 64, 2**14, 2**28  # slots laid out for a tree at first, and most bytes
+FEW, MANY, LAID_OUT = 64, 2**14, 2**29  # slots laid out for a tree at first, and most bytes
 _UNFED = -2
 
 
@@ -119,7 +119,7 @@ class TreeCache:
     def feed(self, network: Network, stem: Callable[[], Stem], missing: list[int]) -> None:
         """Feed texts that ``missing`` named."""
         if self.branches is None:
-            self.branches = Branches(network, stem(), _slots_at_first(network))
+            self.branches = Branches.new(network, stem(), _slots_at_first(network))
         if not missing:
             return
         first = self.branches.num
@@ -192,17 +192,24 @@ class Trees:
         """The lineage a tree belongs to; a new one for roots alone when the present one has grown."""
         cache = self._held.pop(tree.prompts, None)
         if cache is not None and len(tree) == len(tree.prompts) and not cache.only_roots:
-            self.memory.release(cache)
+            self._leave(cache)
             cache = None
         cache = self._held[tree.prompts] = cache or TreeCache(tree.prompts)
         while len(self._held) > TREES:
             _, oldest = self._held.popitem(last=False)
-            self._drop(oldest)
+            self._leave(oldest)
         return cache
 
     def hold(self, cache: TreeCache) -> None:
         """Tell the memory how much a lineage holds now."""
         self.memory.hold(cache, cache.nbytes, lambda: self._drop(cache))
+
+    def _leave(self, cache: TreeCache) -> None:
+        """Give up a lineage, its buffers to the next."""
+        branches = cache.branches
+        self._drop(cache)
+        if branches is not None:
+            branches.release()
 
     def _drop(self, cache: TreeCache) -> None:
         cache.forget()
