@@ -107,6 +107,7 @@ def _row(row: Any, subject: Any, options: argparse.Namespace, place: Path) -> li
         turns[turn](0)
     times: dict[str, list[float]] = {turn: [] for turn in turns}
     for rep in range(1, (1 if options.quick else options.repeats) + 1):
+        row.ready(rep)
         for turn, run in turns.items():
             times[turn].append(run(rep))
     median = {turn: float(np.median(values)) for turn, values in times.items()}

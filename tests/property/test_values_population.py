@@ -4,14 +4,25 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 
-from winnow.values.logspace import entropy, log_mean_exp, log_normalise
+from winnow.values.logspace import entropy, log_mean_exp, log_normalise, log_sum_exp
 from winnow.values.population import RESAMPLERS, Population, effective_number, ess, resample
 from winnow.values.random import Key, uniforms
 
 LOG_WEIGHTS = st.lists(st.floats(-30, 30), min_size=1, max_size=20).map(np.array)
 # the distance from the ends keeps rounding of a cumulative sum from deciding a tie
 UNIFORM = st.floats(1e-6, 1 - 1e-6)
+
+
+@given(st.lists(st.lists(st.sampled_from([-np.inf, -745.0, -3.5, 0.0, 1e-9, 700.0, np.inf]), min_size=3, max_size=3)))
+def test_the_log_of_a_sum_is_scipys(rows):
+    numbers = np.array(rows, float).reshape(-1, 3)
+    for axis in (None, 0, 1) if rows else (1,):
+        for keepdims in (False, True):
+            expected = logsumexp(numbers, axis=axis, keepdims=keepdims)
+            found = log_sum_exp(numbers, axis, keepdims=keepdims)
+            np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14, strict=True)
 
 
 @given(LOG_WEIGHTS)

@@ -10,12 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp
 
 from winnow.ports.program import Note
 from winnow.search.found import Found
 from winnow.values.errors import nearest
-from winnow.values.logspace import FloatArray, IntArray
+from winnow.values.logspace import FloatArray, IntArray, log_sum_exp
 from winnow.values.population import Population, effective_number
 from winnow.values.tree import Tree
 
@@ -118,7 +117,7 @@ def found(tree: Tree, chosen: Hypotheses, done: Hypotheses, exponent: float) -> 
 def told(kind: str, step: int, so_far: Found) -> Note:
     """A beam's note: where it stands, and what it would return."""
     logprob = so_far.logprob
-    share = np.exp(logprob - logsumexp(logprob)) if logprob.size else logprob
+    share = np.exp(logprob - log_sum_exp(logprob)) if logprob.size else logprob
     return Note(
         kind=kind,
         info={

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.special import logsumexp
 
 from winnow.ports.program import Note, Program, ask
 from winnow.ports.requests import NextToken, draw
 from winnow.search.found import Found
-from winnow.values.logspace import FloatArray, IntArray, log_mean_exp
+from winnow.values.logspace import FloatArray, IntArray, log_mean_exp, log_sum_exp
 from winnow.values.population import RESAMPLERS, Population, effective_number, ess, resample
 from winnow.values.random import Key, uniforms
 from winnow.values.tree import Tree
@@ -196,7 +195,7 @@ def _propose(
     reply = yield from ask(NextToken(tree=tree, nodes=nodes))
     any_left = np.atleast_1d(np.isfinite(reply.logprob).any(axis=1))
     tempered = np.where(any_left[:, None], reply.logprob / temperature, 0.0)
-    proposal = tempered - np.asarray(logsumexp(tempered, axis=1, keepdims=True))
+    proposal = tempered - log_sum_exp(tempered, axis=1, keepdims=True)
     column = draw(proposal, uniform)
     rows = np.arange(column.size)
     return reply.token[rows, column], reply.logprob[rows, column], proposal[rows, column]
@@ -231,7 +230,7 @@ def _check(num_particles: int, depth: int, power: float, temperature: float, sch
 
 def _note(step: int, found: Found, size: float, *, resampled: bool) -> Note:
     log_weight = found.population.log_weight
-    weight = np.exp(log_weight - logsumexp(log_weight)) if size else np.zeros(log_weight.size)
+    weight = np.exp(log_weight - log_sum_exp(log_weight)) if size else np.zeros(log_weight.size)
     _, which = np.unique(found.nodes, return_inverse=True)
     return Note(
         kind="smc",

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, xlogy
+from scipy.special import xlogy
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+
+
+def log_sum_exp(log_weight: ArrayLike, axis: int | None = None, *, keepdims: bool = False) -> FloatArray:
+    """log of the sum of weights along ``axis``, or of all.
+
+    As ``scipy.special.logsumexp`` (a test compares them), which for the few numbers of a search's step takes .15 ms,
+    fifteen times as long: a tenth of a search over a small model.
+    """
+    log_weight = np.asarray(log_weight, dtype=np.float64)
+    top = log_weight.max(axis=axis, keepdims=True, initial=-np.inf)
+    top = np.where(np.isfinite(top), top, 0.0)
+    with np.errstate(divide="ignore"):
+        total = top + np.log(np.exp(log_weight - top).sum(axis=axis, keepdims=True))
+    return np.asarray(total if keepdims else np.squeeze(total, axis=axis), dtype=np.float64)
 
 
 def log_normalise(log_weight: ArrayLike, axis: int = -1) -> FloatArray:
@@ -19,7 +33,7 @@ def log_normalise(log_weight: ArrayLike, axis: int = -1) -> FloatArray:
         When all weights are zero (all logs -inf): there is nothing to normalise.
     """
     log_weight = np.asarray(log_weight, dtype=np.float64)
-    total = np.asarray(logsumexp(log_weight, axis=axis, keepdims=True))
+    total = log_sum_exp(log_weight, axis, keepdims=True)
     if not np.all(np.isfinite(total)):
         raise ValueError("cannot normalise: the weights sum to zero or to infinity")
     return np.asarray(log_weight - total, dtype=np.float64)
@@ -28,7 +42,7 @@ def log_normalise(log_weight: ArrayLike, axis: int = -1) -> FloatArray:
 def log_mean_exp(log_weight: ArrayLike) -> float:
     """log of the mean of the weights; the evidence estimate of a set of particles."""
     log_weight = np.asarray(log_weight, dtype=np.float64)
-    return float(logsumexp(log_weight)) - float(np.log(log_weight.size))
+    return float(log_sum_exp(log_weight)) - float(np.log(log_weight.size))
 
 
 def entropy(log_prob: ArrayLike, axis: int = -1) -> FloatArray:

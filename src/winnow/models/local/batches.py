@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from winnow.models.local.trie import shared_length
+
 Row = tuple[int, ...]
 
 WORTH = 64  # tokens that must be saved before rows get a batch of their own
@@ -46,7 +48,7 @@ def num_distinct(rows: Sequence[Sequence[int]]) -> int:
     4
     """
     row = sorted({tuple(one) for one in rows})
-    return sum(len(one) for one in row[:1]) + sum(len(b) - _shared(a, b) for a, b in pairwise(row))
+    return sum(len(one) for one in row[:1]) + sum(len(b) - shared_length((a, b)) for a, b in pairwise(row))
 
 
 def _clusters(
@@ -55,20 +57,16 @@ def _clusters(
     """Places ``start .. end`` of sorted rows in clusters: the rest, then those that gain from a stem of their own."""
     if end - start < 2:
         return [(list(range(start, end)), cuts)]
-    common = [_shared(*pair) for pair in pairwise(rows[start:end])]
+    common = [shared_length(pair) for pair in pairwise(rows[start:end])]
     least = min(common)
     border = [start, *(start + at + 1 for at, length in enumerate(common) if length == least), end]
     deeper = (*cuts, least) if least >= WORTH_CUT else cuts
     own: list[tuple[list[int], tuple[int, ...]]] = []
     rest: list[int] = []
     for low, high in pairwise(border):
-        gain = (len(set(rows[low:high])) - 1) * (_shared(rows[low], rows[high - 1]) - least)
+        gain = (len(set(rows[low:high])) - 1) * (shared_length((rows[low], rows[high - 1])) - least)
         if gain >= worth and high - low < end - start:
             own += _clusters(rows, low, high, worth, deeper)
         else:
             rest += range(low, high)
     return [*([(rest, cuts)] if rest else []), *own]
-
-
-def _shared(one: Row, other: Row) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -118,12 +118,13 @@ class TransformersCodec:
         A continuation is then encoded after this end and not after the whole prompt again.
         """
         found: list[_Front | None] = [None] * len(texts)
+        cuts = [text.rfind(" ", 0, max(0, len(text) - NEAR)) for text in texts]
         for after in (0, 1):  # some tokenizers put a space before any text, so that one begins after the space
-            cuts = [text.rfind(" ", 0, max(0, len(text) - NEAR)) for text in texts]
-            ends = [text[cut + after :] if cut > 0 else "" for text, cut in zip(texts, cuts, strict=True)]
+            left = [index for index, cut in enumerate(cuts) if cut > 0 and found[index] is None]
+            ends = [texts[index][cuts[index] + after :] for index in left]
             rows = self._encode_mixed([(end, False) for end in ends])
-            for index, (end, row) in enumerate(zip(ends, rows, strict=True)):
-                if not found[index] and row and heads[index][-len(row) :] == row:
+            for index, end, row in zip(left, ends, rows, strict=True):
+                if row and heads[index][-len(row) :] == row:
                     found[index] = (end, False, row)
         return found
 

@@ -63,13 +63,18 @@ def inverse(weight: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     Sums over blocks come first, so that only one block a row is looked into; a token without weight is never taken.
     """
     rows, vocabulary = weight.shape
-    blocks = pad(weight, (0, -vocabulary % BLOCK)).view(rows, -1, BLOCK)
-    sums = blocks.sum(dim=2).double().cumsum(dim=1)
+    whole = vocabulary - vocabulary % BLOCK
+    parts = [
+        weight[:, :whole].view(rows, whole // BLOCK, BLOCK).sum(dim=2),
+        weight[:, whole:].sum(dim=1, keepdim=True),
+    ]
+    sums = torch.cat(parts, dim=1).double().cumsum(dim=1)
     target = uniform.to(weight.device)[:, None] * sums[:, -1:]
     most = (sums < sums[:, -1:]).sum(dim=1, keepdim=True)  # the last block with any weight, were rounding to pass it
     block = torch.minimum((sums <= target).sum(dim=1, keepdim=True), most)
     before = pad(sums, (1, 0)).gather(1, block)
-    inside = blocks[torch.arange(rows, device=weight.device), block[:, 0]].double()
+    token = block * BLOCK + torch.arange(BLOCK, device=weight.device)
+    inside = weight.gather(1, token.clamp(max=vocabulary - 1)).double() * (token < vocabulary)
     place = (before + inside.cumsum(dim=1) <= target).sum(dim=1)
     last = torch.where(inside > 0, torch.arange(BLOCK, device=weight.device), 0).amax(dim=1)
     return block[:, 0] * BLOCK + torch.minimum(place, last)

@@ -78,5 +78,14 @@ class Trie(NamedTuple):
 
 def shared_length(rows: Sequence[tuple[int, ...]]) -> int:
     """How many tokens all rows begin with."""
-    low, high = min(rows), max(rows)  # in the order of words, the first and the last differ soonest
-    return next((at for at, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+    one, other = min(rows), max(rows)  # in the order of words, the first and the last differ soonest
+    same, most = 0, min(len(one), len(other))
+    if one[:most] == other[:most]:
+        return most
+    while most - same > 1:  # the first ``same`` tokens are, the first ``most`` are not
+        middle = (same + most) // 2
+        if one[same:middle] == other[same:middle]:
+            same = middle
+        else:
+            most = middle
+    return same
