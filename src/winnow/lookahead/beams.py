@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from winnow.ports.program import Program, ask
 from winnow.ports.requests import NextToken
 from winnow.values.errors import CapabilityError
-from winnow.values.logspace import FloatArray, IntArray
+from winnow.values.logspace import FloatArray, IntArray, most_probable
 from winnow.values.tree import NO_TOKEN, Tree
 
 _NOWHERE = -1
@@ -145,7 +145,7 @@ def beams(
 
 def _begin(nodes: IntArray, logprob: FloatArray, width: int) -> _Chosen:
     """The ``width`` most probable first tokens; fewer where the vocabulary is smaller."""
-    token = np.argsort(-logprob, axis=1, kind="stable")[:, :width]
+    token = most_probable(logprob, width)
     value = np.take_along_axis(logprob, token, axis=1)
     parent = np.where(np.isfinite(value), nodes[:, None], _NOWHERE)
     pad = ((0, 0), (0, width - token.shape[1]))

@@ -20,7 +20,7 @@ from scipy.special import logsumexp
 
 from winnow.ports.requests import Codec, LanguageModel, NextToken, NextTokens, Request, draw, require
 from winnow.values.errors import CapabilityError, InputError
-from winnow.values.logspace import FloatArray, IntArray
+from winnow.values.logspace import FloatArray, IntArray, most_probable
 
 KINDS = ("regex", "lark", "json")
 REMEMBERED = 4096  # prefixes whose state is kept
@@ -141,7 +141,7 @@ def _reduce(logprob: FloatArray, request: NextToken) -> tuple[IntArray, FloatArr
     elif request.tokens is not None:
         token = np.broadcast_to(request.tokens, (rows, request.tokens.size)).astype(np.int64)
     elif request.top is not None:
-        token = np.argsort(-logprob, axis=1, kind="stable")[:, : request.top]
+        token = most_probable(logprob, request.top)
     else:
         token = np.broadcast_to(np.arange(vocabulary), logprob.shape)
     return token, np.take_along_axis(logprob, token, axis=1)

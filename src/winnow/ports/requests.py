@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 
 from winnow.values.errors import CapabilityError, ModelError
-from winnow.values.logspace import FloatArray, IntArray
+from winnow.values.logspace import FloatArray, IntArray, most_probable
 from winnow.values.random import Key
 from winnow.values.tree import Tree
 
@@ -382,7 +382,7 @@ def select_tokens(logprob: FloatArray, request: NextToken) -> tuple[IntArray, Fl
     elif request.tokens is not None:
         token = np.broadcast_to(request.tokens, (rows, request.tokens.size)).astype(np.int64)
     elif request.top is not None:
-        token = np.argsort(-logprob, axis=1, kind="stable")[:, : request.top]
+        token = most_probable(logprob, request.top)
     else:
         token = np.broadcast_to(np.arange(vocabulary), logprob.shape)
     return token, np.take_along_axis(logprob, token, axis=1)

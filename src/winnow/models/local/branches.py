@@ -9,7 +9,7 @@ to under a mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -28,6 +28,9 @@ FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a
 LEAST = 64  # slots that are not worth leaving the dead among them behind
 
 EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
+
+
+_Part: TypeAlias = slice | IntArray  # of what is fed, in its order
 
 
 class _Arrangement(NamedTuple):
@@ -108,7 +111,7 @@ class Branches:
         place[wanted] = np.arange(wanted.size)
         hidden = [self._pass(token, first, plan, part, place[plan.order[part]] >= 0) for part in parts]
         together = hidden[0] if len(hidden) == 1 else torch.cat(hidden)
-        came = place[plan.order]
+        came = place[np.concatenate([plan.order[part] for part in parts])]
         came = came[came >= 0]
         if np.array_equal(came, np.arange(wanted.size)):
             return together
@@ -257,26 +260,38 @@ class Branches:
         behind = parent > STEM_END
         return bool((behind & (self.path[parent, self.depth[parent] - 1] == slot - self.groups)).all())
 
-    def _parts(self, plan: _Arrangement, size: int) -> list[slice]:
-        """Passes of a feed, so that scores stay small; whole rows of a block where they can."""
+    def _parts(self, plan: _Arrangement, size: int) -> list[_Part]:
+        """Passes of a feed, so that scores stay small: some groups of a block, or some rows.
+
+        A pass over some groups reads their own past alone, so that each is read once; where a block begins with nothing
+        before it, a pass over some rows reads less, since none sees those after it.
+        """
         columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
         limit = max(1, min(TOGETHER, SCORES // max(1, columns * self.network.num_heads)))
-        if self.groups and limit > self.groups:
+        width = 0 if plan.row is None else int(plan.row[-1]) + 1
+        past = self.start > 0 or self.rows > width
+        if 0 < width <= limit < size and past:
+            passes = -(-self.groups // (limit // width))
+            chunk = (plan.slot - self.start) % self.groups * passes // self.groups
+            return [part for part in (np.flatnonzero(chunk == one) for one in range(passes)) if part.size]
+        if width and limit > self.groups:
             limit -= limit % self.groups
         return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]
 
-    def _unwritten(self, plan: _Arrangement, parts: list[slice], before: int) -> IntArray:
+    def _unwritten(self, plan: _Arrangement, parts: list[_Part], before: int) -> IntArray:
         """Slots of a block that a pass hides under a mask before they were written: empty ones, and a cut row's rest."""
         if plan.row is None:
             return np.empty(0, np.int64)
         flag = np.ones(plan.end - before, bool)
         flag[plan.slot - before] = False
         for part in parts[:-1]:
+            if not isinstance(part, slice):
+                continue  # of other groups nothing is seen
             behind = int(plan.slot[part.stop - 1]) + 1 - before
             flag[behind : behind + -(before + behind - self.start) % self.groups] = True
         return before + np.flatnonzero(flag)
 
-    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: slice, read: np.ndarray) -> torch.Tensor:
+    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: _Part, read: np.ndarray) -> torch.Tensor:
         """One pass over some of the new places; hidden states of those to ``read`` ``[n]``, in the pass's order."""
         network = self.network
         order, slot = plan.order[part], plan.slot[part]
@@ -292,7 +307,7 @@ class Branches:
             stem_length=self.stem.length,
         )
         end = int(slot[-1]) + 1 if plan.row is None else self.start
-        if plan.row is not None and order.size < self.groups and self._living is None:  # part of a row sees less
+        if plan.row is not None and order.size < plan.order.size and self._living is None:  # a part sees less
             end = int(path.max(where=path < end, initial=-1)) + 1
         view.seen = runs(self._living, self.store, end)
         if plan.row is not None:
@@ -331,7 +346,7 @@ class Branches:
         group = (slot - self.start) % self.groups
         low, high = int(row[0]), int(row[-1]) + 1
         width = high - low
-        first, last = (int(group[0]), int(group[-1])) if width == 1 else (0, self.groups - 1)
+        first, last = int(group.min()), int(group.max())
         groups = last + 1 - first
         place = (row - low) * groups + group - first
         exact = place.size == width * groups
