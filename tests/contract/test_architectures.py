@@ -111,6 +111,29 @@ def test_every_answer_agrees_with_the_plain_forward(case: tuple[LocalModel, list
     _greedy(model, plain, rows)
 
 
+@pytest.mark.parametrize("largest", [2**24, 200])
+@pytest.mark.parametrize("kind", FAST)
+def test_one_fused_call_a_layer_gives_the_same(
+    kind: str, largest: int, tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The way that is taken off the CPU, taken on it; passes too large for it, and soft-caps, go the other way."""
+    from winnow.models.local import attention, fused
+
+    taken = list[bool]()
+    monkeypatch.setattr(fused, "LARGEST", largest)
+    monkeypatch.setattr(attention, "fits", lambda view: taken.append(fused.fits(view)) or taken[-1])
+    model, _ = opened(tiny_model, kind, FAST[kind])
+    assert not taken  # on a CPU it is not asked
+    model._network.whole = True
+    plain = Plain(model)
+    rows = [model.codec.encode(prompt) for prompt in PROMPTS]
+    _tree(model, plain, rows[-1])
+    _scores(model, plain, rows)
+    _greedy(model, plain, rows)
+    capped = kind == "gemma2"
+    assert set(taken) == (set() if capped else {True} if largest > 200 else {True, False})
+
+
 def _tree(model: LocalModel, plain: Plain, row: list[int]) -> None:
     """All positions of a text, and two tokens after each, in one request each; then all of them again."""
     tree, last, spine = Tree([row[:2]]), 0, [0]

@@ -10,8 +10,8 @@ import torch
 
 from tests.contract.test_engine import Tiny, letters, one, open_model, plain
 from winnow.models.local import attention
-from winnow.models.local.attention import View
 from winnow.models.local.network import Network
+from winnow.models.local.view import View
 from winnow.ports.requests import NextToken
 from winnow.values.tree import Tree
 

@@ -16,6 +16,7 @@ from winnow.models.local.memory import Memory
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.session import CachedSession
+from winnow.models.local.view import View
 from winnow.ports.requests import Complete, LogProb, NextToken
 from winnow.values.random import Key
 from winnow.values.tree import Tree
@@ -148,7 +149,7 @@ def test_a_beams_step_does_not_grow_with_what_it_dropped(tiny_model: Tiny, monke
     model, spans = open_model(tiny_model("llama", max_position_embeddings=512)), list[int]()
     trunk = Network.trunk
 
-    def watched(self: Network, tokens: Any, positions: Any, view: attention.View, *read: Any) -> torch.Tensor:
+    def watched(self: Network, tokens: Any, positions: Any, view: View, *read: Any) -> torch.Tensor:
         spans.append(sum(end - start for _, start, end in view.seen))
         return trunk(self, tokens, positions, view, *read)
 

@@ -6,23 +6,24 @@ What a query sees comes in up to three parts:
 * **seen**, runs of slots of which each query sees its own ancestors: the same product under a mask;
 * the **block**, slots written in turn by G groups, of which a query sees its own group's: batched over groups.
 
-The parts are scored into one buffer, so the softmax is exact. transformers calls ``attend`` through its public attention
-registry; a call without a ``View`` is a plain forward pass and gets plain attention.
+The parts are scored into one buffer, so the softmax is exact. Off the CPU one call of PyTorch's fused attention takes them
+together (``fused``). transformers calls ``attend`` through its public attention registry; a call without a ``View`` is a
+plain forward pass and gets plain attention.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from winnow.models.local.cache import StemStore, Store
+from winnow.models.local.fused import fits, fused
 from winnow.models.local.linear import wide_bmm
+from winnow.models.local.view import Block, Source, View
 
 NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
@@ -31,51 +32,6 @@ SIDE_BY_SIDE, APART = 32, 128  # queries from which keys are scored in one wide 
 NARROW = 64  # queries from which values are weighed in one
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
 PLAIN = 400  # numbers, below which ``torch.bmm`` takes a plain loop for a product with one query
-
-
-_Source: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # keys [Hkv, d, slots], values [Hkv, slots, width]
-
-
-@dataclass(kw_only=True)
-class Block:
-    """Slots ``start ..`` in rows of one slot a group: row ``r`` of group ``g`` is slot ``start + r * stride + g``.
-
-    A pass over some of a row's groups, one after another from ``first`` on, has to do with these alone.
-    """
-
-    start: int
-    stride: int  # groups in all
-    first: int
-    groups: int  # of this pass
-    rows: int  # written, those of this pass included
-    width: int  # queries a group has in this pass, at most
-    place: torch.Tensor | None  # [n], each query's place w * groups + g - first; None: in that order, none missing
-    mask: torch.Tensor | None  # [groups, width, rows], additive; None: every row is seen
-
-
-@dataclass(kw_only=True)
-class View:
-    """What the queries of one pass see, and where their own keys and values go."""
-
-    queries: int  # n; what follows them in the pass is padding
-    store: Store | StemStore
-    write_start: int
-    write_slots: torch.Tensor | None  # [n], when they do not follow one another
-    stem: StemStore | None = None
-    stem_length: int = 0
-    seen: tuple[tuple[Store | StemStore, int, int], ...] = ()  # runs of slots: a store, the first, behind the last
-    seen_mask: torch.Tensor | None = None  # [n, slots of those runs], additive
-    block: Block | None = None
-    wide: bool = False  # whether products of many rows may go through ``linear.wide_bmm``
-    layers: int = 0  # layers that came by
-
-    def only(self, read: torch.Tensor) -> View:
-        """What some of the queries see: ``read`` ``[m]`` of them, in this order."""
-        block = self.block
-        if block is not None:
-            block = replace(block, place=read if block.place is None else block.place[read])
-        mask = None if self.seen_mask is None else self.seen_mask[read]
-        return replace(self, queries=read.numel(), seen_mask=mask, block=block)
 
 
 def attend(
@@ -147,7 +103,10 @@ def read_view(
 ) -> torch.Tensor:
     """``[T, H, width]`` for queries ``[T, H, d]`` of one layer, whose keys and values are written; zeros for padding."""
     num, whole, heads = view.queries, query.shape[0], query.shape[1]
-    sources, last = _sources(view, layer)
+    sources, last = view.sources(layer)
+    if view.whole and softcap is None and fits(view):
+        found = fused(query[:num], view, layer, scaling)
+        return found if whole == num else torch.cat([found, found.new_zeros((whole - num, *found.shape[1:]))])
     few = sources[0][0].shape[0] if sources else view.store.layer(layer)[0].shape[1]  # type: ignore[union-attr]
     query = query if whole == num else query[:num]
     scaled = (query.transpose(0, 1) * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
@@ -157,7 +116,7 @@ def read_view(
 
 
 def _parts(
-    query: torch.Tensor, view: View, layer: int, sources: list[_Source], last: int, softcap: float | None
+    query: torch.Tensor, view: View, layer: int, sources: list[Source], last: int, softcap: float | None
 ) -> torch.Tensor:
     """``[Hkv, g * n, width]``: the parts scored side by side, one softmax, their values summed."""
     few, many, _ = query.shape
@@ -192,15 +151,6 @@ def _parts(
         return out
     weighed = _grid_values(share[:, :, columns : columns + rows] if inner is None else inner, values, block, num)
     return out.add_(weighed) if sources else weighed
-
-
-def _sources(view: View, layer: int) -> tuple[list[_Source], int]:
-    """What stands before the block: the stem, then what is under the mask, and how many slots the latter are."""
-    sources = []
-    if view.stem is not None and view.stem_length:
-        sources.append(view.stem.run(layer, 0, view.stem_length))
-    sources += [store.run(layer, start, end) for store, start, end in view.seen]
-    return sources, sum(end - start for _, start, end in view.seen)
 
 
 def _heads_at_once(query: torch.Tensor, columns: int) -> int:

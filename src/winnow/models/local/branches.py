@@ -9,17 +9,17 @@ to under a mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 
-from winnow.models.local.attention import Block, View
+from winnow.models.local.arrangement import Arrangement, Part
 from winnow.models.local.cache import Store
 from winnow.models.local.living import Living, Paths, columns, needed, num_columns, runs
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem
 from winnow.models.local.trie import STEM_END
+from winnow.models.local.view import Block, View
 from winnow.values.logspace import IntArray
 
 TOGETHER = 512  # tokens a pass
@@ -28,18 +28,6 @@ FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a
 LEAST = 64  # slots that are not worth leaving the dead among them behind
 
 EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
-
-
-_Part: TypeAlias = slice | IntArray  # of what is fed, in its order
-
-
-class _Arrangement(NamedTuple):
-    """Where new places go: their order in the pass and, in a block, their group and row."""
-
-    order: IntArray  # [n]
-    slot: IntArray  # [n], in that order
-    end: int  # slots after this
-    row: IntArray | None  # [n] in that order, counted from the block's first row of this feed; None outside a block
 
 
 class Branches:
@@ -100,8 +88,9 @@ class Branches:
         self._descend(parent, first, level, own)
         before, self.slots = self.slots, max(self.slots, plan.end)
         self.store.reserve(self.slots)
-        parts = self._parts(plan, size)
-        unwritten = self._unwritten(plan, parts, before)
+        columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
+        parts = plan.parts(max(1, min(TOGETHER, SCORES // max(1, columns * self.network.num_heads))))
+        unwritten = plan.unwritten(parts)
         if unwritten.size:
             self.store.clear(self.network.tensor(unwritten))
         if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
@@ -192,7 +181,7 @@ class Branches:
 
     # ---- blocks
 
-    def _arrange(self, parent: IntArray, first: int, given: IntArray | None) -> _Arrangement:
+    def _arrange(self, parent: IntArray, first: int, given: IntArray | None) -> Arrangement:
         """Slots and groups of new places: in the present block if they fit, in a new one if that pays, else one by one."""
         size = parent.size
         group = self._inherit(parent, first, old=True) if self.groups and given is None else None
@@ -209,7 +198,7 @@ class Branches:
                     self.groups = num
         if not self.groups or group is None:
             self.group[first : self.num] = -1
-            return _Arrangement(np.arange(size), self.slots + np.arange(size), self.slots + size, None)
+            return Arrangement(np.arange(size), self.slots + np.arange(size))
         self.group[first : self.num] = group
         order = np.argsort(group, kind="stable")
         ranks = np.arange(size) - np.searchsorted(group[order], group[order])
@@ -220,9 +209,8 @@ class Branches:
         width = int(row[-1]) + 1
         slot = self.start + (self.rows + row) * self.groups + group[order]
         self._solid = self._solid and width == 1 and size == self.groups and self._follows(parent[order], slot)
-        end = self.start + (self.rows + width) * self.groups
         self.rows += width
-        return _Arrangement(order, slot, end, row)
+        return Arrangement(order, slot, row, self.start, self.groups, self.rows)
 
     def _inherit(self, parent: IntArray, first: int, *, old: bool) -> IntArray | None:
         """Groups of new places: their parents' in the present block, or (``old`` false) new ones.
@@ -260,38 +248,7 @@ class Branches:
         behind = parent > STEM_END
         return bool((behind & (self.path[parent, self.depth[parent] - 1] == slot - self.groups)).all())
 
-    def _parts(self, plan: _Arrangement, size: int) -> list[_Part]:
-        """Passes of a feed, so that scores stay small: some groups of a block, or some rows.
-
-        A pass over some groups reads their own past alone, so that each is read once; where a block begins with nothing
-        before it, a pass over some rows reads less, since none sees those after it.
-        """
-        columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
-        limit = max(1, min(TOGETHER, SCORES // max(1, columns * self.network.num_heads)))
-        width = 0 if plan.row is None else int(plan.row[-1]) + 1
-        past = self.start > 0 or self.rows > width
-        if 0 < width <= limit < size and past:
-            passes = -(-self.groups // (limit // width))
-            chunk = (plan.slot - self.start) % self.groups * passes // self.groups
-            return [part for part in (np.flatnonzero(chunk == one) for one in range(passes)) if part.size]
-        if width and limit > self.groups:
-            limit -= limit % self.groups
-        return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]
-
-    def _unwritten(self, plan: _Arrangement, parts: list[_Part], before: int) -> IntArray:
-        """Slots of a block that a pass hides under a mask before they were written: empty ones, and a cut row's rest."""
-        if plan.row is None:
-            return np.empty(0, np.int64)
-        flag = np.ones(plan.end - before, bool)
-        flag[plan.slot - before] = False
-        for part in parts[:-1]:
-            if not isinstance(part, slice):
-                continue  # of other groups nothing is seen
-            behind = int(plan.slot[part.stop - 1]) + 1 - before
-            flag[behind : behind + -(before + behind - self.start) % self.groups] = True
-        return before + np.flatnonzero(flag)
-
-    def _pass(self, token: IntArray, first: int, plan: _Arrangement, part: _Part, read: np.ndarray) -> torch.Tensor:
+    def _pass(self, token: IntArray, first: int, plan: Arrangement, part: Part, read: np.ndarray) -> torch.Tensor:
         """One pass over some of the new places; hidden states of those to ``read`` ``[n]``, in the pass's order."""
         network = self.network
         order, slot = plan.order[part], plan.slot[part]

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import linear, rms_norm, silu
 
-from winnow.models.local.attention import View, attend_view, read_view, write_view
+from winnow.models.local.attention import attend_view, read_view, write_view
 from winnow.models.local.cache import Store
 from winnow.models.local.linear import Packed
+from winnow.models.local.view import View
 
 SHAPED = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM")
 LARGEST = 2**28  # parameters; above, products take all the time

@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from winnow.models.local.attention import NAME, View
+from winnow.models.local.attention import NAME
 from winnow.models.local.cache import Spare
 from winnow.models.local.decoder import decoder_of
+from winnow.models.local.view import View
 from winnow.values.errors import ModelError
 
 MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
@@ -67,6 +68,7 @@ class Network:
     def __init__(self, model: Any, *, name: str, show: Callable[[Sequence[int]], str]) -> None:
         self.model, self.name, self.show = model, name, show
         self.wide = False  # whether attention's products of many rows may go through ``linear.wide_bmm``: set at load
+        self.whole = model.device.type != "cpu"  # whether attention may be one fused call
         text_config = model.config.get_text_config()
         self.num_layers = int(text_config.num_hidden_layers)
         self.num_heads = int(getattr(text_config, "num_attention_heads", 1))
@@ -112,7 +114,7 @@ class Network:
         """
         num, wanted = tokens.numel(), tokens.numel() if read is None else read.numel()
         self.counters.fed(num, max(0, MIN_ROWS - num))
-        view.wide = self.wide
+        view.wide, view.whole = self.wide, self.whole
         read = None if read is None else _padded(read)
         hidden = self._decode(_padded(tokens), _padded(positions), view, read)[:wanted]
         if view.layers != self.num_layers:

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import torch
 
-from winnow.models.local.attention import View
 from winnow.models.local.cache import StemStore
 from winnow.models.local.network import Network
+from winnow.models.local.view import View
 
 SEGMENT = 128
 
