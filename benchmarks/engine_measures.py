@@ -17,6 +17,9 @@ import torch
 import winnow
 from benchmarks.engine_models import Subject, directory
 from benchmarks.engine_rows import DEPTH, LENGTH, POSITIONS, PROMPT, WORDS, Counting, Row, look
+from winnow.ports.program import run
+from winnow.search import beam as search
+from winnow.values.tree import Tree
 
 OPENING = 16  # tokens before a beam whose growth is measured: a longer prompt's are cheaper than those of steps
 PREFILL = (16, 256)  # rows and tokens of the batch whose encoding is the roofline
@@ -93,9 +96,9 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
     model = subject.packed
 
     def beam(rep: int, width: int = 16, depth: int = 32) -> Any:
-        return winnow.search(
-            model, subject.text(OPENING, width, depth, rep), "beam", width=width, depth=depth, ending="first"
-        )
+        """Without end tokens, so that a model that ends its lines has as many steps as it is asked for."""
+        tree = Tree([subject.tokens(subject.text(OPENING, width, depth, rep))[:OPENING]])
+        return run(search.beam(tree, 0, width=width, depth=depth), model)
 
     def positions(rep: int, num: int) -> Any:
         return look(model, subject.tokens(subject.text(num, "growth", rep))[:num], 8, DEPTH)

@@ -279,6 +279,39 @@ def test_rows_that_ended_are_not_fed_on(tiny_model: Tiny) -> None:
     assert count <= prompt_tokens + 4 / 3 * drawn
 
 
+def test_of_what_is_not_read_the_last_layer_makes_keys_and_values_alone(tiny_model: Tiny) -> None:
+    """Contexts, items and words: every layer but the last goes over all tokens, the last over those that are read."""
+    model = open_model(tiny_model("llama", **LONG))
+    decoder, rows = model._network.decoder, {"first": 0, "last": 0}
+    assert decoder is not None
+
+    def counted(name: str, product: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+        def count(x: torch.Tensor) -> torch.Tensor:
+            rows[name] += x.shape[0]
+            return product(x)
+
+        return count
+
+    model._network.counters = Counters()
+    for name, at in (("first", 0), ("last", -1)):
+        layer = decoder.layers[at]
+        decoder.layers[at] = layer._replace(down=counted(name, layer.down))
+    words = ("ab d", "ab.", "h")
+    prompts = tuple(letters(150, 8) + letters(20, row) for row in range(40))
+    one(model, LogProb(prompts=prompts, continuations=(words,) * 40))
+    heads, tails = model.codec.encode_continuations(prompts, [words] * 40)
+    read = {
+        (*head, *tail[:end]) for head, many in zip(heads, tails) for tail in many if tail for end in range(len(tail))
+    }
+    segments = 2  # of the context, each of which keeps its last state
+    assert rows["first"] == model.counters.tokens_fed
+    assert rows["last"] == len(read) + segments
+    rows.update(first=0, last=0)
+    request = Complete(prompts=(letters(120, 9),), slots=np.arange(1), key=Key(1), max_tokens=9, temperature=0)
+    assert fed(model, partial(one, model, request)) == rows["first"] > 120
+    assert rows["last"] == rows["first"] - 120 + 1
+
+
 # ---- remembered across requests
 
 

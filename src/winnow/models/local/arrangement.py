@@ -34,11 +34,11 @@ class Arrangement(NamedTuple):
     def parts(self, limit: int) -> list[Part]:
         """Passes of at most ``limit``: some groups of a block each, or some rows.
 
-        A pass over some groups reads their own past alone, so that each is read once; where a block begins with nothing
-        before it, a pass over some rows reads less, since none sees those after it.
+        A pass over some groups reads their own past alone, so that each is read once; where there is little of it, a pass
+        over some rows reads less, since none sees those after it.
         """
         size, width = self.order.size, self.width
-        past = self.start > 0 or self.rows > width
+        past = self.start > width or self.rows > width
         if 0 < width <= limit < size and past:
             passes = -(-self.groups // (limit // width))
             chunk = (self.slot - self.start) % self.groups * passes // self.groups

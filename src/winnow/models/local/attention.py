@@ -84,35 +84,29 @@ def attend_view(
     view: View,
     softcap: float | None = None,
 ) -> torch.Tensor:
-    """``[T, H, width]`` for queries ``[T, H, d]``, keys and values ``[T, Hkv, d]`` of one layer; zeros for padding."""
+    """``[n, H, width]`` for queries ``[n, H, d]``, keys and values ``[n, Hkv, d]`` of one layer."""
     write_view(layer, key, value, view)
     return read_view(layer, query, scaling, view, softcap)
 
 
 def write_view(layer: int, key: torch.Tensor, value: torch.Tensor, view: View) -> None:
-    """Put keys and values ``[T, Hkv, d]`` of one layer where they go, but for padding."""
-    num = view.queries
+    """Put keys and values ``[n, Hkv, d]`` of one layer where they go."""
     view.layers += 1
-    if key.shape[0] != num:
-        key, value = key[:num], value[:num]
     view.store.write(layer, view.write_start, view.write_slots, key, value)
 
 
 def read_view(
     layer: int, query: torch.Tensor, scaling: float, view: View, softcap: float | None = None
 ) -> torch.Tensor:
-    """``[T, H, width]`` for queries ``[T, H, d]`` of one layer, whose keys and values are written; zeros for padding."""
-    num, whole, heads = view.queries, query.shape[0], query.shape[1]
-    sources, last = view.sources(layer)
+    """``[n, H, width]`` for queries ``[n, H, d]`` of one layer, whose keys and values are written."""
     if view.whole and softcap is None and fits(view):
-        found = fused(query[:num], view, layer, scaling)
-        return found if whole == num else torch.cat([found, found.new_zeros((whole - num, *found.shape[1:]))])
+        return fused(query, view, layer, scaling)
+    num, heads, width = query.shape
+    sources, last = view.sources(layer)
     few = sources[0][0].shape[0] if sources else view.store.layer(layer)[0].shape[1]  # type: ignore[union-attr]
-    query = query if whole == num else query[:num]
-    scaled = (query.transpose(0, 1) * scaling).reshape(few, heads // few * num, query.shape[-1])  # [Hkv, g * n, d]
+    scaled = (query.transpose(0, 1) * scaling).reshape(few, heads // few * num, width)  # [Hkv, g * n, d]
     found = _parts(scaled, view, layer, sources, last, softcap)
-    out = found.view(heads, num, found.shape[-1]).transpose(0, 1)
-    return out.contiguous() if whole == num else torch.cat([out, out.new_zeros((whole - num, *out.shape[1:]))])
+    return found.view(heads, num, found.shape[-1]).transpose(0, 1).contiguous()
 
 
 def _parts(

@@ -22,7 +22,6 @@ from winnow.models.local.decoder import decoder_of
 from winnow.models.local.view import View
 from winnow.values.errors import ModelError
 
-MIN_ROWS = 8  # products of fewer rows than this go through other kernels, whose last bits differ more
 READ_TOGETHER, READ_ROWS = 2**20, 128  # numbers and rows of one block of logits: memory of larger ones is laid out anew
 
 
@@ -77,7 +76,7 @@ class Network:
         self.counters, self.spare = Counters(), Spare()
         self.token_bytes = 0  # keys and values of one token, once a first pass has shown them
         fitting = READ_TOGETHER // int(text_config.vocab_size)
-        self.read_together = max(MIN_ROWS, min(READ_ROWS, fitting) if model.device.type == "cpu" else fitting)  # rows
+        self.read_together = max(1, min(READ_ROWS, fitting) if model.device.type == "cpu" else fitting)  # rows
         self._takes_positions = "position_ids" in inspect.signature(model.forward).parameters
         self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
         self._trunk, self._given = model.base_model, _Given()
@@ -112,11 +111,9 @@ class Network:
         NotImplementedError
             When some layer's attention does not go through transformers' registry.
         """
-        num, wanted = tokens.numel(), tokens.numel() if read is None else read.numel()
-        self.counters.fed(num, max(0, MIN_ROWS - num))
+        self.counters.fed(tokens.numel())
         view.wide, view.whole = self.wide, self.whole
-        read = None if read is None else _padded(read)
-        hidden = self._decode(_padded(tokens), _padded(positions), view, read)[:wanted]
+        hidden = self._decode(tokens, positions, view, read)
         if view.layers != self.num_layers:
             raise NotImplementedError(f"{view.layers} of {self.num_layers} layers attend through the registry")
         if not self.token_bytes:
@@ -142,14 +139,12 @@ class Network:
 
     def readout(self, hidden: torch.Tensor) -> torch.Tensor:
         """Log-probabilities ``[M, V]``, float32, from hidden states ``[M, d]``."""
-        num = hidden.shape[0]
-        hidden = _padded(hidden)
         if self.decoder is not None:
             logits = self.decoder.logits(hidden)
         else:
             with self._trunk_given(hidden):
                 logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0]
-        logits = logits[:num].float()
+        logits = logits.float()
         return torch.log_softmax(logits, dim=-1, out=logits)
 
     @contextlib.contextmanager
@@ -182,16 +177,15 @@ class Network:
         mask : ``[B, T]`` of ones (plain causal attention).
         read : ``[M]`` indices into the flattened ``[B * T]``.
         """
-        num, padded = read.numel(), _padded(read)
         extra = {"position_ids": positions} if self._takes_positions else {}
         self._attention(self._native)
-        self._read, self._gathered = padded, False
+        self._read, self._gathered = read, False
         try:
             output = self.model(input_ids=tokens, attention_mask=mask, use_cache=False, **extra)
         finally:
             self._read = None
-        logits = output.logits[0] if self._gathered else output.logits.flatten(0, 1)[padded]
-        return torch.log_softmax(logits[:num].float(), dim=-1)
+        logits = output.logits[0] if self._gathered else output.logits.flatten(0, 1)[read]
+        return torch.log_softmax(logits.float(), dim=-1)
 
     def causal(self, rows: Sequence[Sequence[int]], read: Sequence[Sequence[int]]) -> torch.Tensor:
         """Log-probabilities after positions ``read[i]`` of each whole row, in order: ``[sum of len(read[i]), V]``.
@@ -199,8 +193,6 @@ class Network:
         The row's tail of padding comes after everything that is read, so causality alone keeps it out of sight.
         """
         num, width = len(rows), max(map(len, rows))
-        while num * width < MIN_ROWS:
-            width += 1
         tokens = torch.zeros((num, width), dtype=torch.long)
         for index, row in enumerate(rows):
             tokens[index, : len(row)] = torch.as_tensor(row)
@@ -231,11 +223,3 @@ class Network:
                 f"{self.name}: log-probabilities are not numbers (NaN) after the prompt {shown!r} "
                 "(the weights may be damaged, or try dtype='float32')"
             )
-
-
-def _padded(rows: torch.Tensor) -> torch.Tensor:
-    """``rows`` ``[n, ...]``, the first one repeated behind them where they are few but some."""
-    num = rows.shape[0]
-    if num >= MIN_ROWS or not num:
-        return rows
-    return torch.cat([rows, rows[:1].expand(MIN_ROWS - num, *rows.shape[1:])])

@@ -17,7 +17,7 @@ from winnow.models.local.stem import Stem, new_stem
 from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
 
-SIDE_BY_SIDE = 2048  # tokens of rows that grow together
+SIDE_BY_SIDE = 4096  # tokens of rows that grow together
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
 

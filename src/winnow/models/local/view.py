@@ -33,7 +33,7 @@ class Block:
 class View:
     """What the queries of one pass see, and where their own keys and values go."""
 
-    queries: int  # n; what follows them in the pass is padding
+    queries: int  # n
     store: Store | StemStore
     write_start: int
     write_slots: torch.Tensor | None  # [n], when they do not follow one another
