@@ -136,7 +136,8 @@ def _parts(
             by_query[..., columns - last : columns] += view.seen_mask
         if mask is not None:
             by_query[..., columns : columns + rows] += mask
-        score[..., columns + rows :] = -torch.inf
+        if score.shape[-1] > columns + rows:
+            score[..., columns + rows :] = -torch.inf
         share = torch.softmax(score, dim=-1, out=score)
         _weigh(share, [v[heads] for _, v in sources], out[heads], view.wide)
         if inner is not None:
@@ -156,9 +157,10 @@ def _heads_at_once(query: torch.Tensor, columns: int) -> int:
 def _scores(query: torch.Tensor, keys: list[torch.Tensor], columns: int, wide: bool) -> torch.Tensor:
     """``[Hkv, g * n, C]``, filled as far as ``keys`` ``[Hkv, d, slots]`` go; C is ``columns`` or a few more.
 
-    A block grows by a column a row, and oneDNN compiles a product anew for every C: so it is one of few.
+    A block grows by a column a row, and oneDNN compiles a product anew for every C: so for it C is one of few.
     """
-    score = query.new_empty((*query.shape[:2], -(-columns // STEP) * STEP))
+    wide = wide and query.shape[1] >= SIDE_BY_SIDE
+    score = query.new_empty((*query.shape[:2], -(-columns // STEP) * STEP if wide else columns))
     end = 0
     for k in keys:
         start, end = end, end + k.shape[2]
