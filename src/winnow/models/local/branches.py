@@ -200,12 +200,12 @@ class Branches:
             self.group[first : self.num] = -1
             return Arrangement(np.arange(size), self.slots + np.arange(size))
         self.group[first : self.num] = group
-        order = np.argsort(group, kind="stable")
-        ranks = np.arange(size) - np.searchsorted(group[order], group[order])
-        rank = np.empty(size, np.int64)
-        rank[order] = ranks
-        order = np.lexsort((group, rank))
-        row = rank[order]
+        order, row = np.arange(size), np.zeros(size, np.int64)
+        if size != self.groups or not np.array_equal(group, order):  # a step of every group is one row as it is
+            by_group = np.argsort(group, kind="stable")
+            row[by_group] = order - np.searchsorted(group[by_group], group[by_group])
+            order = np.lexsort((group, row))
+            row = row[order]
         width = int(row[-1]) + 1
         slot = self.start + (self.rows + row) * self.groups + group[order]
         self._solid = self._solid and width == 1 and size == self.groups and self._follows(parent[order], slot)

@@ -53,7 +53,7 @@ class Decoder:
         self.width = int(attention.head_dim)
         self.heads, self.few = int(config.num_attention_heads), int(config.num_key_value_heads)
         self.scaling = float(attention.scaling)
-        self.embedding, self.head = model.model.embed_tokens, model.lm_head
+        self.embedding, self.head = model.model.embed_tokens, _own(model.lm_head)
         self.last = _norm(model.model.norm)
         self.layers = [_layer(layer) for layer in model.model.layers]
         final = model.model.layers[-1]
@@ -121,8 +121,7 @@ class Decoder:
 
     def logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """``[M, V]``."""
-        result: torch.Tensor = self.head(hidden)
-        return result
+        return self.head(hidden)
 
 
 def decoder_of(model: Any) -> Decoder | None:

@@ -64,20 +64,22 @@ def inverse(weight: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """
     rows, vocabulary = weight.shape
     whole = vocabulary - vocabulary % BLOCK
-    parts = [
-        weight[:, :whole].view(rows, whole // BLOCK, BLOCK).sum(dim=2),
-        weight[:, whole:].sum(dim=1, keepdim=True),
-    ]
+    parts = [weight[:, :whole].view(rows, whole // BLOCK, BLOCK).sum(dim=2)]
+    if whole < vocabulary:
+        parts.append(weight[:, whole:].sum(dim=1, keepdim=True))
     sums = torch.cat(parts, dim=1).double().cumsum(dim=1)
     target = uniform.to(weight.device)[:, None] * sums[:, -1:]
-    most = (sums < sums[:, -1:]).sum(dim=1, keepdim=True)  # the last block with any weight, were rounding to pass it
-    block = torch.minimum((sums <= target).sum(dim=1, keepdim=True), most)
+    most = torch.searchsorted(
+        sums, sums[:, -1:].contiguous()
+    )  # the last block with any weight, were rounding to pass it
+    block = torch.minimum(torch.searchsorted(sums, target, right=True), most)
     before = pad(sums, (1, 0)).gather(1, block)
     token = block * BLOCK + torch.arange(BLOCK, device=weight.device)
-    inside = weight.gather(1, token.clamp(max=vocabulary - 1)).double() * (token < vocabulary)
-    place = (before + inside.cumsum(dim=1) <= target).sum(dim=1)
-    last = torch.where(inside > 0, torch.arange(BLOCK, device=weight.device), 0).amax(dim=1)
-    return block[:, 0] * BLOCK + torch.minimum(place, last)
+    inside = weight.gather(1, token.clamp(max=vocabulary - 1)).double()
+    inside = inside.mul_(token < vocabulary).cumsum(dim=1)
+    last = torch.searchsorted(inside, inside[:, -1:].contiguous())  # likewise
+    place = torch.minimum(torch.searchsorted(inside + before, target, right=True), last)
+    return (block * BLOCK + place)[:, 0]
 
 
 def temper(
