@@ -1,7 +1,7 @@
 """The rows of the engine's benchmark: what Winnow's public functions are asked, and who else does the same work.
 
-A row's work takes a repetition's number. Texts are of that row and repetition alone, so that nothing is left in a cache
-from before.
+A row's work takes a repetition's number. Texts are of that row and repetition alone, so that nobody finds keys and values
+of them from before.
 """
 
 from __future__ import annotations

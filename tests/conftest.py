@@ -69,6 +69,9 @@ def write_model(directory: Path, config: Any, seed: int = 0) -> None:
         for name, value in model.named_parameters():
             if value.ndim > 1:
                 torch.nn.init.normal_(value, std=0.6 if "emb" in name or "wte" in name else 0.3)
+        for value in model.parameters():  # norms and biases, which would be ones and zeros
+            if value.ndim == 1:
+                value.data += torch.empty_like(value).normal_(std=0.2)
     model.save_pretrained(directory)
 
 
@@ -107,6 +110,7 @@ def tiny_config(kind: str, vocabulary: int, **changes: Any) -> Any:
         llama_like = {key: value for key, value in llama_like.items() if key not in ("num_key_value_heads", "head_dim")}
     name = {
         "llama": "LlamaConfig",
+        "qwen2": "Qwen2Config",
         "qwen3": "Qwen3Config",
         "mistral": "MistralConfig",
         "gemma2": "Gemma2Config",

@@ -382,6 +382,56 @@ def test_batches_split_to_fit_into_memory(tiny_model: Tiny) -> None:
     assert small.counters.peak_bytes <= small._memory.limit < large.counters.peak_bytes
 
 
+def test_scoring_splits_to_fit_into_memory_too(tiny_model: Tiny) -> None:
+    """What continuations take is counted: no more is laid out than the bound allows, but for empty places of a block."""
+    directory = tiny_model("llama", **LONG)
+    prompts = tuple(letters(8, row) for row in range(40))
+    words = tuple(letters(12, 100 + row) for row in range(10))
+    request = LogProb(prompts=prompts, continuations=(words,) * 40)
+    large = open_model(directory)
+    bound = large._network.token_bytes * 600
+    small, laid_out = bounded(directory, bound), list[int]()
+    give = small._network.spare.give
+    small._network.spare.give = lambda store: laid_out.append(store.used) or give(store)  # type: ignore[func-returns-value]
+    for expected, found in zip(one(large, request).logprob, one(small, request).logprob, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+    assert len(laid_out) > 4
+    assert max(laid_out) <= 2 * 600
+
+
+def test_a_search_that_begins_anew_lets_one_asked_before_it_finish(tiny_model: Tiny) -> None:
+    """A step of a tree and, in the same call behind it, its roots alone: the step finds its nodes, to the byte."""
+    model, other = open_model(tiny_model("llama")), open_model(tiny_model("llama"))
+    roots = Tree([model.codec.encode(letters(30, 1))])
+    tree, nodes = roots.append([0] * 9, np.arange(5, 14), np.zeros(9))
+    grown, leaves = tree.append(nodes, np.arange(6, 15), np.zeros(9))
+    step, begin = NextToken(tree=grown, nodes=leaves), NextToken(tree=roots, nodes=np.array([0]))
+    for one_model in (model, other):
+        one(one_model, NextToken(tree=tree, nodes=nodes))
+    replies: list[Any] = []
+    assert fed(model, lambda: replies.append(dict(model.answer([step, begin])))) == 9
+    assert replies[0][0].logprob.tobytes() == one(other, step).logprob.tobytes()
+    assert replies[0][1].logprob.tobytes() == one(open_model(tiny_model("llama")), begin).logprob.tobytes()
+
+
+@pytest.mark.parametrize("name", ["lm_head", "q_proj", "o_proj", "input_layernorm", "embed_tokens"])
+def test_a_weight_that_has_changed_is_used_as_it_is_now(name: str, tiny_model: Tiny) -> None:
+    """Nothing is answered from what was laid out or remembered before."""
+    model = open_model(tiny_model("llama"))
+    prompts = tuple(letters(20, 3) + letters(4, row) for row in range(6))
+    request = LogProb(prompts=prompts, continuations=(("ab", "cd"),) * 6)
+    before = np.array(one(model, request).logprob)
+    with torch.no_grad():
+        next(p for n, p in model._network.model.named_parameters() if name in n).mul_(1.5)
+    after = np.array(one(model, request).logprob)
+    heads, tails = model.codec.encode_continuations(prompts, request.continuations)
+    for row, (head, many) in enumerate(zip(heads, tails, strict=True)):
+        for column, tail in enumerate(many):
+            steps = plain(model, [head + (tail or [])[:end] for end in range(len(tail or []))])
+            assert after[row, column] == pytest.approx(sum(steps[range(len(tail or [])), tail]), abs=1e-4)
+    assert np.abs(after - before).max() > 1e-3
+
+
 def test_a_bound_too_small_names_what_would_fit(tiny_model: Tiny) -> None:
     directory = tiny_model("llama", **LONG)
     model = bounded(directory, open_model(directory)._network.token_bytes * 100)

@@ -15,7 +15,7 @@ LOG_WEIGHTS = st.lists(st.floats(-30, 30), min_size=1, max_size=20).map(np.array
 UNIFORM = st.floats(1e-6, 1 - 1e-6)
 
 
-@given(st.lists(st.lists(st.sampled_from([-np.inf, -745.0, -3.5, 0.0, 1e-9, 700.0, np.inf]), min_size=3, max_size=3)))
+@given(st.lists(st.lists(st.sampled_from([-np.inf, -745.0, -3.5, 0.0, 1e-9, 710.0, np.inf]), min_size=3, max_size=3)))
 def test_the_log_of_a_sum_is_scipys(rows):
     numbers = np.array(rows, float).reshape(-1, 3)
     for axis in (None, 0, 1) if rows else (1,):

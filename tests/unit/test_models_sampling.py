@@ -98,10 +98,13 @@ def test_first_stop_is_the_earliest() -> None:
 def test_most_probable_agrees_with_the_reference_also_in_ties() -> None:
     import torch
 
-    from winnow.models.local.reduction import most_probable
+    from winnow.models.local.reduction import most_probable as by_torch
+    from winnow.values.logspace import most_probable
 
     rows = uniforms(Key(1), "test", np.arange(50), 30)
-    for values in (rows, np.floor(4 * rows), np.zeros((2, 30))):
-        for num in (1, 3, 30):
+    for values in (rows, np.floor(4 * rows), np.zeros((2, 30)), np.where(rows < 0.9, -np.inf, rows), rows[:0]):
+        for num in (1, 3, 30, 31):
             expected = np.argsort(-values, axis=1, kind="stable")[:, :num]
-            np.testing.assert_array_equal(most_probable(torch.from_numpy(values.copy()), num).numpy(), expected)
+            np.testing.assert_array_equal(most_probable(values, num), expected)
+            if num <= 30:
+                np.testing.assert_array_equal(by_torch(torch.from_numpy(values.copy()), num).numpy(), expected)

@@ -19,7 +19,7 @@ def log_sum_exp(log_weight: ArrayLike, axis: int | None = None, *, keepdims: boo
     log_weight = np.asarray(log_weight, dtype=np.float64)
     top = log_weight.max(axis=axis, keepdims=True, initial=-np.inf)
     top = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         total = top + np.log(np.exp(log_weight - top).sum(axis=axis, keepdims=True))
     return np.asarray(total if keepdims else np.squeeze(total, axis=axis), dtype=np.float64)
 
@@ -49,9 +49,8 @@ def most_probable(logprob: FloatArray, num: int) -> IntArray:
     if 0 < num < logprob.shape[1]:
         first = np.sort(np.argpartition(falling, num - 1, axis=1)[:, :num], axis=1)
         value = np.take_along_axis(falling, first, axis=1)
-        if not (
-            (falling <= value.max(axis=1, keepdims=True)).sum(axis=1) > num
-        ).any():  # else any at the edge was taken
+        tied = (falling <= value.max(axis=1, keepdims=True)).sum(axis=1) > num  # of those at the edge any was taken
+        if not tied.any():
             return np.take_along_axis(first, np.argsort(value, axis=1, kind="stable"), axis=1)
     return np.argsort(falling, axis=1, kind="stable")[:, :num]
 

@@ -38,7 +38,7 @@ class Store:
         self.capacity, self.used, self.most = max(1, capacity), 0, 0
         self.keys: list[torch.Tensor | None] = [None] * num_layers
         self.values: list[torch.Tensor | None] = [None] * num_layers
-        self._cleared: torch.Tensor | None = None  # before they were laid out
+        self._cleared: torch.Tensor | None = None  # slots, for layers that are not laid out yet
 
     @property
     def nbytes(self) -> int:
@@ -134,7 +134,7 @@ class Spare:
         store, self._store = self._store, None
         if store is not None and self.memory is not None:
             self.memory.release(self)
-        if store is None or store.capacity < capacity or len(store.keys) != num_layers:
+        if store is None or store.capacity < capacity:
             return Store(num_layers, capacity)
         store.used = 0
         return store
@@ -149,7 +149,7 @@ class Spare:
                 self._store = None
             if self.memory.held + store.nbytes > self.memory.limit:
                 return
-            self.memory.hold(self, store.nbytes, self.drop)
+            self.memory.hold(self, store.nbytes, self.drop, oldest=True)
         self._store = store
 
     def drop(self) -> None:

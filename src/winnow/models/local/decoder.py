@@ -1,9 +1,10 @@
 """Decoders of Llama's shape, run without their module tree: the same weights, a third of the calls.
 
-A step of a small model over a few rows is bound by dispatch. Here the query, key and value products are one, gate and up
-are one, norms and rotations are one kernel each, and nothing but tensors is passed on. Laid out once at load, for exactly
-the classes named below and only where the weights are small enough to be held twice; checked against the module tree on
-one row before use, and left alone if it differs. Everything else goes through the module tree.
+A step of a small model over a few rows is bound by dispatch. Here the query, key and value products are one, but in the
+last layer, of which some tokens need keys and values alone; gate and up are one, rotations are one kernel, and nothing
+but tensors is passed on. Laid out once at load, for exactly the classes named below and only where the weights are small
+enough to be held twice; checked against the module tree on one row before use, and left alone if it differs. Everything
+else goes through the module tree.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 from torch.nn.functional import linear, rms_norm, silu
 
 from winnow.models.local.attention import attend_view, read_view, write_view
-from winnow.models.local.cache import Store
+from winnow.models.local.cache import StemStore, Store
 from winnow.models.local.linear import Packed
 from winnow.models.local.view import View
 
@@ -146,10 +147,16 @@ def _agrees(model: Any, decoder: Decoder) -> bool:
     causal = torch.full((num, num), -torch.inf, dtype=model.dtype, device=model.device).triu(1)
     store = Store(len(decoder.layers), num)
     view = View(queries=num, store=store, write_start=0, write_slots=None, seen=((store, 0, num),), seen_mask=causal)
-    own = decoder.trunk(tokens, torch.arange(num, device=model.device), view).float()
+    positions = torch.arange(num, device=model.device)
+    own = decoder.trunk(tokens, positions, view).float()
+    stem = StemStore(len(decoder.layers), num)
+    view = View(queries=num, store=stem, write_start=0, write_slots=None, seen=((stem, 0, num),), seen_mask=causal)
+    some = positions[num // 2 :]
+    read = decoder.trunk(tokens, positions, view, some).float()
     expected = model.model(input_ids=tokens[None], use_cache=False).last_hidden_state[0].float()
     tolerance = TOLERANCE if model.dtype == torch.float32 else COARSE
-    return bool((own - expected).abs().max() <= tolerance * expected.abs().max())
+    error = max((own - expected).abs().max(), (read - expected[some]).abs().max())
+    return bool(error <= tolerance * expected.abs().max())
 
 
 def _layer(layer: Any) -> _Layer:
@@ -211,7 +218,7 @@ def _ordered(rows: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
 
 
 def _own(layer: Any) -> Product:
-    """A layer's product, without what a module does around it: a pass has rows enough for it."""
+    """A layer's product, without what a module does around it."""
     product: Product = layer.product if isinstance(layer, Packed) else layer
     return product
 

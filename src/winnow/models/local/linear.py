@@ -13,7 +13,7 @@ was. oneDNN compiles a product for each shape it meets and keeps the last 1,024 
 a small model is more than all it computes with; 24 are as fast (measured). The environment tells it so, for the whole
 process and only before its first product, unless it says otherwise already. Nothing else that is global stays
 changed. A layer whose weight has changed since, or that is being trained, or that is given few rows, multiplies as
-PyTorch would.
+PyTorch would; the decoder, which knows neither modules nor training, takes every row the fast way.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from torch.nn.functional import linear
 from transformers.pytorch_utils import Conv1D
 
 COMPILED = 24  # products that oneDNN keeps compiled
-MIN_ROWS = 8  # measured: with fewer rows the stock product is as fast
+MIN_ROWS = 8  # measured: with fewer rows of a module's own the stock product is as fast
 TOLERANCE = {
     torch.float32: 1e-5,
     torch.bfloat16: 2e-2,
 }  # of the product's norm; float32 itself is near 3e-7, bfloat16 4e-3
 WIDE = 128  # rows of a product from which ``wide_bmm`` takes the switch
-PROBES = (8, 33)  # rows of the products that are checked
+PROBES = (1, 8, 33)  # rows of the products that are checked
 
 Product: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Rows ``[..., in]`` to ``[..., out]``."""
@@ -53,7 +53,7 @@ class Packing(NamedTuple):
 def pack(model: torch.nn.Module) -> Packing:
     """Let the linear layers of ``model`` multiply in the fastest way that is right.
 
-    Guarantees: names, parameters and gradients of the model stay what they were; a product of at least 8 rows differs from
+    Guarantees: names, parameters and gradients of the model stay what they were; a product differs from
     float64's by at most 1e-5 of its norm (bfloat16 weights: 2e-2), as checked on one layer of each shape. ``prepacked``
     needs as much memory again as the weights, and is left out where that is more than a third of the machine's.
     """

@@ -37,15 +37,13 @@ class Memory:
         """Bytes held now."""
         return self._sum
 
-    def hold(self, key: Hashable, num_bytes: int, drop: Callable[[], None]) -> None:
-        """Note that ``key`` holds so many bytes from now on, and how to make it give them up; it becomes the youngest."""
+    def hold(self, key: Hashable, num_bytes: int, drop: Callable[[], None], *, oldest: bool = False) -> None:
+        """Note that ``key`` holds so many bytes from now on, and how to make it give them up; it becomes the youngest, or
+        the ``oldest``, which goes first."""
         self._sum += num_bytes - self._held.pop(key, (0, drop))[0]
         self._held[key] = num_bytes, drop
+        self._held.move_to_end(key, last=not oldest)
         self.peak = max(self.peak, self._sum)
-
-    def touch(self, key: Hashable) -> None:
-        """Make ``key`` the youngest."""
-        self._held.move_to_end(key)
 
     def release(self, key: Hashable) -> None:
         """Note that ``key`` holds nothing any more."""

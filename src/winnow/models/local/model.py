@@ -21,7 +21,7 @@ from winnow.models.local.memory import Memory, default_limit
 from winnow.models.local.network import Counters, Network
 from winnow.models.local.prefixes import Prefixes
 from winnow.models.local.reduction import columns, reduce
-from winnow.models.local.score import score_cached, score_plain
+from winnow.models.local.score import num_inner, score_cached, score_plain
 from winnow.models.local.session import CachedSession, PlainSession, Session, SlowPathWarning
 from winnow.models.local.tree_cache import TreeCache, Trees
 from winnow.ports.requests import (
@@ -78,8 +78,14 @@ class LocalModel:
         self._context_length, self._batch_size, self._reach = context_length, batch_size, reach
         self._told = False
         self._memory = Memory(memory or default_limit(network.device), network.name)
-        self._prefixes, self._trees = Prefixes(network, self._memory), Trees(self._memory)
-        network.spare = Spare(self._memory)
+        self._remember_nothing()
+
+    def _remember_nothing(self) -> None:
+        """Begin without keys and values, for the weights as they are now."""
+        self._version = self._network.version
+        self._memory = Memory(self._memory.limit, self._network.name)
+        self._network.spare = Spare(self._memory)
+        self._prefixes, self._trees = Prefixes(self._network, self._memory), Trees(self._memory)
 
     @property
     def identity(self) -> str:
@@ -123,6 +129,8 @@ class LocalModel:
             When the model's probabilities are not numbers.
         """
         require(self, {type(request) for request in requests})
+        if self._version != self._network.version:
+            self._remember_nothing()
         prepared = [self._prepare(request) for request in requests]
         for index, (request, ready) in enumerate(zip(requests, prepared, strict=True)):
             with torch.inference_mode():
@@ -162,17 +170,17 @@ class LocalModel:
             return self._complete(request, ready)
         return self._logprob(*ready)
 
-    def _batches(self, rows: Sequence[Sequence[int]], max_tokens: int) -> Iterator[Batch]:
-        """Rows that are answered together: batches, halved until their keys and values fit into memory."""
-        todo = batches(rows, self._batch_size, max_tokens=max_tokens)[::-1]
+    def _batches(self, rows: Sequence[Sequence[int]], more: Sequence[int], steps: int = 0) -> Iterator[Batch]:
+        """Rows that are answered together, ``more`` tokens behind each: batches, halved until memory holds them."""
+        todo = batches(rows, self._batch_size, max_tokens=steps)[::-1]
         while todo:
             mine, cuts = todo.pop()
-            tokens = num_distinct([rows[index] for index in mine]) + max_tokens * len(mine)
+            tokens = num_distinct([rows[index] for index in mine]) + sum(more[index] for index in mine)
             need = self._network.token_bytes * tokens
             if need > self._memory.limit and len(mine) > 1:
                 todo += [Batch(mine[len(mine) // 2 :], cuts), Batch(mine[: len(mine) // 2], cuts)]
                 continue
-            self._room(need, f"{len(rows[mine[0]]) + max_tokens} tokens of one row")
+            self._room(need, f"{len(rows[mine[0]]) + more[mine[0]]} tokens of one row")
             yield Batch(mine, cuts)
 
     def _room(self, need: int, what: str, keep: Any = None) -> None:
@@ -206,7 +214,7 @@ class LocalModel:
         rows = [Row(prompt=prompt) for prompt in prompts]
         uniform = uniforms(request.key, "complete", request.slots, request.max_tokens)
         scribe, fed = Scribe(self._codec, request.stop, request.max_tokens), 0
-        for chunk, cuts in self._batches(prompts, request.max_tokens):
+        for chunk, cuts in self._batches(prompts, [request.max_tokens] * len(prompts), request.max_tokens):
             heads = [prompts[i] for i in chunk]
             session: Session
             if self._within_reach(max(map(len, heads)) + request.max_tokens):
@@ -228,7 +236,7 @@ class LocalModel:
     def _logprob(self, prompts: list[list[int]], continuations: list[list[list[int] | None]]) -> LogProbs:
         result: list[Any] = [None] * len(prompts)
         fed = 0
-        for chunk, cuts in self._batches(prompts, 0):
+        for chunk, cuts in self._batches(prompts, [num_inner(many) for many in continuations]):
             heads, tails = [prompts[i] for i in chunk], [continuations[i] for i in chunk]
             longest = max(map(len, heads)) + max((len(t or []) for many in tails for t in many), default=0)
             if self._within_reach(longest):
@@ -269,6 +277,7 @@ class LocalModel:
         """Log-probabilities after texts, some rows at a time: ``(first row, [m, V])``."""
         network, begin = self._network, list(cache.prompts[0][: cache.shared])
         if self._within_reach(longest):
+            self._trees.begin(cache)
             missing = cache.missing(asked)
             need = (len(missing) + cache.size) * network.token_bytes
             self._room(need, f"the {cache.size + len(missing)} tokens of a search's tree", keep=cache)

@@ -18,7 +18,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from winnow.models.local.attention import NAME
 from winnow.models.local.cache import Spare
-from winnow.models.local.decoder import decoder_of
+from winnow.models.local.decoder import Decoder, decoder_of
 from winnow.models.local.view import View
 from winnow.values.errors import ModelError
 
@@ -81,12 +81,23 @@ class Network:
         self._native, self._now = model.config._attn_implementation, model.config._attn_implementation
         self._trunk, self._given = model.base_model, _Given()
         self._untouched = torch.zeros((1, 1, 1, 1), dtype=self.dtype, device=self.device)
-        self.decoder = decoder_of(model)
+        self._decoder, self._parameters = decoder_of(model), list(model.parameters())
+        self._loaded = self.version
         self._read: torch.Tensor | None = None
         self._gathered = False
         head = model.get_output_embeddings()
         if head is not None:
             head.register_forward_pre_hook(self._gather)
+
+    @property
+    def version(self) -> int:
+        """Another number when a weight has changed in place."""
+        return sum(parameter._version for parameter in self._parameters)
+
+    @property
+    def decoder(self) -> Decoder | None:
+        """The model without its module tree, as long as its weights are those it was loaded with."""
+        return self._decoder if self.version == self._loaded else None
 
     def tensor(self, values: Any, dtype: torch.dtype = torch.long) -> torch.Tensor:
         """Values on the model's device."""
@@ -124,8 +135,8 @@ class Network:
     def _decode(
         self, tokens: torch.Tensor, positions: torch.Tensor, view: View, read: torch.Tensor | None
     ) -> torch.Tensor:
-        if self.decoder is not None:
-            return self.decoder.trunk(tokens, positions, view, read)
+        if (decoder := self.decoder) is not None:
+            return decoder.trunk(tokens, positions, view, read)
         self._attention(NAME)
         output = self._trunk(
             input_ids=tokens[None],
@@ -139,8 +150,8 @@ class Network:
 
     def readout(self, hidden: torch.Tensor) -> torch.Tensor:
         """Log-probabilities ``[M, V]``, float32, from hidden states ``[M, d]``."""
-        if self.decoder is not None:
-            logits = self.decoder.logits(hidden)
+        if (decoder := self.decoder) is not None:
+            logits = decoder.logits(hidden)
         else:
             with self._trunk_given(hidden):
                 logits = self.model(input_ids=self._untouched[0, 0].long(), use_cache=False).logits[0]

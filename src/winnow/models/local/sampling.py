@@ -69,10 +69,8 @@ def inverse(weight: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         parts.append(weight[:, whole:].sum(dim=1, keepdim=True))
     sums = torch.cat(parts, dim=1).double().cumsum(dim=1)
     target = uniform.to(weight.device)[:, None] * sums[:, -1:]
-    most = torch.searchsorted(
-        sums, sums[:, -1:].contiguous()
-    )  # the last block with any weight, were rounding to pass it
-    block = torch.minimum(torch.searchsorted(sums, target, right=True), most)
+    last = torch.searchsorted(sums, sums[:, -1:].contiguous())  # with any weight, were rounding to pass it
+    block = torch.minimum(torch.searchsorted(sums, target, right=True), last)
     before = pad(sums, (1, 0)).gather(1, block)
     token = block * BLOCK + torch.arange(BLOCK, device=weight.device)
     inside = weight.gather(1, token.clamp(max=vocabulary - 1)).double()

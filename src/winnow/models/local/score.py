@@ -38,7 +38,7 @@ def score_cached(
     begin = prompts[0][:shared]
     prefix = stem(begin) if stem is not None else new_stem(network, begin)
     result: list[FloatArray] = []
-    sizes = [len(head) - shared + _inner(many) for head, many in zip(prompts, continuations, strict=True)]
+    sizes = [len(head) - shared + num_inner(many) for head, many in zip(prompts, continuations, strict=True)]
     start = 0
     while start < len(prompts):
         end = start + 1
@@ -47,10 +47,10 @@ def score_cached(
         result += _score_rows(network, prefix, prompts[start:end], continuations[start:end])
         start = end
     whole = sum(map(len, distinct(prompts)[0]))
-    return result, whole + sum(_inner(many) for many in continuations)
+    return result, whole + sum(num_inner(many) for many in continuations)
 
 
-def _inner(continuations: Sequence[Continuation]) -> int:
+def num_inner(continuations: Sequence[Continuation]) -> int:
     """Nodes of the trie of a row's continuations: their distinct proper beginnings."""
     return len({tuple(one[:end]) for one in continuations if one for end in range(1, len(one))})
 

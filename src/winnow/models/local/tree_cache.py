@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from winnow.models.local.branches import Branches
-from winnow.models.local.cache import growth
+from winnow.models.local.cache import Store, growth
 from winnow.models.local.memory import Memory
 from winnow.models.local.network import Network
 from winnow.models.local.stem import Stem
@@ -34,10 +34,11 @@ class TreeCache:
     Parameters
     ----------
     prompts : of the roots; their common beginning becomes the stem, the rest the trie's first chains.
+    before : a lineage of these prompts that this one follows.
     """
 
-    def __init__(self, prompts: tuple[tuple[int, ...], ...]) -> None:
-        self.prompts = prompts
+    def __init__(self, prompts: tuple[tuple[int, ...], ...], before: TreeCache | None = None) -> None:
+        self.prompts, self.before = prompts, before
         self.shared = shared_length(prompts)
         self._child: dict[tuple[int, int], int] = {}
         self._above: list[int] = [NO_PARENT]  # of each text in the trie; text 0 is the stem
@@ -119,7 +120,10 @@ class TreeCache:
     def feed(self, network: Network, stem: Callable[[], Stem], missing: list[int]) -> None:
         """Feed texts that ``missing`` named."""
         if self.branches is None:
-            self.branches = Branches.new(network, stem(), _slots_at_first(network))
+            store = Store(
+                network.num_layers, _slots_at_first(network)
+            )  # a small tree would hold on to large spare buffers
+            self.branches = Branches(network, stem(), store)
         if not missing:
             return
         first = self.branches.num
@@ -191,14 +195,19 @@ class Trees:
     def find(self, tree: Tree) -> TreeCache:
         """The lineage a tree belongs to; a new one for roots alone when the present one has grown."""
         cache = self._held.pop(tree.prompts, None)
-        if cache is not None and len(tree) == len(tree.prompts) and not cache.only_roots:
-            self._leave(cache)
-            cache = None
-        cache = self._held[tree.prompts] = cache or TreeCache(tree.prompts)
+        if cache is None or (len(tree) == len(tree.prompts) and not cache.only_roots):
+            cache = TreeCache(tree.prompts, cache)
+        self._held[tree.prompts] = cache
         while len(self._held) > TREES:
             _, oldest = self._held.popitem(last=False)
             self._leave(oldest)
         return cache
+
+    def begin(self, cache: TreeCache) -> None:
+        """Told before a lineage is fed: the one it follows, which may have been asked for in the same call, ends."""
+        if cache.before is not None:
+            self._leave(cache.before)
+            cache.before = None
 
     def hold(self, cache: TreeCache) -> None:
         """Tell the memory how much a lineage holds now."""
