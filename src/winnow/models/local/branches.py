@@ -38,10 +38,12 @@ class Branches:
     network : what feeds.
     stem : what every place sees whole.
     store : where keys and values go, from its first slot on.
+    together : tokens a pass.
     """
 
-    def __init__(self, network: Network, stem: Stem, store: Store) -> None:
+    def __init__(self, network: Network, stem: Stem, store: Store, together: int | None = None) -> None:
         self.network, self.stem, self.store = network, stem, store
+        self.together = together or TOGETHER
         self.num = 0
         self.depth = np.empty(0, np.int64)  # [num], 1 just behind the stem
         self.path = np.empty((0, 0), np.int32)  # [num, deepest], slots from the stem down, -1 where it has ended
@@ -53,9 +55,9 @@ class Branches:
         self._living: Living | None = None  # what is still seen before the block, or before what was fed lately
 
     @classmethod
-    def new(cls, network: Network, stem: Stem, capacity: int) -> Branches:
+    def new(cls, network: Network, stem: Stem, capacity: int, together: int | None = None) -> Branches:
         """Empty ones, with room for ``capacity`` slots at first; more are found when needed."""
-        return cls(network, stem, network.spare.take(network.num_layers, capacity))
+        return cls(network, stem, network.spare.take(network.num_layers, capacity), together)
 
     @property
     def nbytes(self) -> int:
@@ -89,7 +91,7 @@ class Branches:
         before, self.slots = self.slots, max(self.slots, plan.end)
         self.store.reserve(self.slots)
         columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
-        parts = plan.parts(max(1, min(TOGETHER, SCORES // max(1, columns * self.network.num_heads))))
+        parts = plan.parts(max(1, min(self.together, SCORES // max(1, columns * self.network.num_heads))))
         unwritten = plan.unwritten(parts)
         if unwritten.size:
             self.store.clear(self.network.tensor(unwritten))
@@ -120,7 +122,7 @@ class Branches:
         column = before[:, None] + np.arange(rows)
         inside = column < self.depth[place][:, None]
         block = np.where(inside, np.take_along_axis(path, np.minimum(column, path.shape[1] - 1), axis=1), -1)
-        other = Branches(self.network, self.stem, self.store)
+        other = Branches(self.network, self.stem, self.store, self.together)
         other.store.replace(base, self.network.tensor(block.T.ravel()))
         other.path = np.where(path < base, path, -1)
         there = base + np.arange(rows) * size + np.arange(size)[:, None]
@@ -171,13 +173,15 @@ class Branches:
             wider[:first, : self.path.shape[1]] = self.path[:first]
             wider[:first, self.path.shape[1] :] = -1
             self.path = wider
+        new = self.path[first : self.num]
         for members in levels:
             above = parent[members]
-            places = first + members
-            rows = self.path[above]
-            rows[above == STEM_END] = -1
-            rows[np.arange(members.size), self.depth[places] - 1] = own[members]
-            self.path[places] = rows
+            if len(levels) == 1:  # without a copy on the way: a path is as long as its text
+                np.take(self.path, above, axis=0, out=new, mode="wrap")
+            else:
+                new[members] = self.path[above]
+            new[members[above == STEM_END]] = -1
+            new[members, self.depth[first + members] - 1] = own[members]
 
     # ---- blocks
 

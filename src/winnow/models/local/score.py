@@ -17,6 +17,7 @@ from winnow.models.local.stem import Stem, new_stem
 from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
 
+TOGETHER = 1024  # tokens a pass: there are many, and their states are not kept
 SIDE_BY_SIDE = 4096  # tokens of rows that grow together
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
@@ -78,7 +79,7 @@ def _score_rows(
         whose += [(index, number)] * (len(row) - len(whose))
     if not row:
         return _collect(continuations, [], np.empty(0))
-    branches = Branches.new(network, stem, trie.size)
+    branches = Branches.new(network, stem, trie.size, TOGETHER)
     hidden = feed_trie(branches, trie, list(rows))
     branches.release()
     values, at, token = np.empty(len(row)), np.array(row), np.array(follows)
