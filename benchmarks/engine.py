@@ -2,8 +2,9 @@
 
     python -m benchmarks.engine [--models 34M,4M,bundled] [--threads 1] [--repeats 5] [--quick] [--json] [--genlm VENV]
 
-Winnow answers through its public functions, with packed and with stock products; ``ratio`` is a rival's time over Winnow's,
-packed. Times are medians of process CPU time over repetitions in which everybody takes a turn, each with new texts.
+Each row runs in a process of its own. Winnow answers through its public functions, with packed and with stock products;
+``ratio`` is a rival's time over Winnow's, packed. Times are medians of process CPU time over repetitions in which
+everybody takes a turn, each with new texts.
 ``roofline`` is the share of the speed at which one large batch is encoded by the same network with the same products;
 ``packing`` is how much faster that is packed than stock, on this processor: goals were set where it was 2.
 ``tokens`` is what was fed, padding counted, over the distinct tree nodes needed; ``memory`` what the row adds to a fresh
@@ -29,6 +30,7 @@ from typing import Any
 import numpy as np
 
 MODELS = ("34M", "4M", "bundled")
+PARTS = ("completions x", "ending early", "beam", "SMC", "lookahead", "survey", "cost", "bfloat16")  # of rows' names
 
 
 def main() -> int:
@@ -48,7 +50,7 @@ def main() -> int:
         if not options.json:
             _print_settings(options)
         for name in options.models.split(","):
-            for result in _measure(name, place, options):  # each is told as soon as it is there
+            for result in (_measure if options.rows else _apart)(name, place, options):  # told as soon as it is there
                 results.append(result)
                 print(json.dumps(result) if options.json else _line(result), flush=True)
     missed = [result for result in results if result["met"] is False]
@@ -69,6 +71,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--place", help="where the random models are made and kept; else a temporary directory")
     parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     return parser.parse_args()
+
+
+def _apart(name: str, place: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Each row in a process of its own: memory that rows before gave back is cheaper than fresh memory, for some."""
+    command = [sys.executable, "-m", "benchmarks.engine", "--json", "--models", name, "--place", str(place)]
+    command += ["--threads", str(options.threads), "--repeats", str(options.repeats), *["--quick"] * options.quick]
+    command += ["--genlm", options.genlm] if options.genlm else []
+    for part in PARTS:
+        done = subprocess.run([*command, "--rows", part], stdout=subprocess.PIPE, text=True)
+        if done.returncode not in (0, 1):  # 1: a goal was missed
+            raise SystemExit(done.returncode)
+        yield from map(json.loads, done.stdout.splitlines())
 
 
 def _measure(name: str, place: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
