@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from winnow.models.load import load
 from winnow.models.local import linear
@@ -32,9 +35,9 @@ def rows(num: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("way", ["prepacked", "switched"])
-@pytest.mark.parametrize("num", [1, 7, 8, 33])
+@pytest.mark.parametrize("num", [1, 7, 8, 33, 300])
 def test_products_are_float32s(way: str, num: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against float64, in every way of multiplying and around the number of rows at which it takes over."""
+    """Against float64, in every way of multiplying and on both sides of the number of rows at which it takes over."""
     if way == "switched":
         monkeypatch.setattr(linear, "prepacked", unavailable)
     packed, exact = network(), network().double()
@@ -44,16 +47,58 @@ def test_products_are_float32s(way: str, num: int, monkeypatch: pytest.MonkeyPat
     torch.testing.assert_close(found.double(), exact(rows(num).double()), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("said", "kept"), [(None, str(linear.COMPILED)), ("7", "7")])
+@pytest.mark.parametrize("said", [None, "7"])
 def test_the_environment_says_how_many_products_stay_compiled(
-    said: str | None, kept: str, monkeypatch: pytest.MonkeyPatch
+    said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", said or "")
-    monkeypatch.delenv("DNNL_PRIMITIVE_CACHE_CAPACITY", raising=False)
-    if said is None:
-        monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
-    pack(network())
-    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == kept
+    for names, num in linear.KEPT.items():
+        for name in names:
+            monkeypatch.setenv(name, "7")
+        if said is None:
+            for name in names:
+                monkeypatch.delenv(name)
+        pack(network())
+        assert os.environ[names[0]] == (said or str(num))
+        assert not names[1:] or os.environ.get(names[1]) == said
+
+
+def test_products_of_many_shapes_do_not_stay_in_memory() -> None:
+    """Four hundred row counts: what oneDNN compiled for them goes, as does what PyTorch keeps beside it (200 MB else)."""
+    script = """
+import re, torch
+from pathlib import Path
+from winnow.models.local.linear import pack
+def resident():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+torch.set_num_threads(1)
+model, rows = torch.nn.Sequential(torch.nn.Linear(128, 384)), torch.randn(600, 128)
+assert pack(model).way == "prepacked"
+with torch.inference_mode():
+    model(rows)
+    before = resident()
+    for num in range(100, 500):
+        model(rows[:num])
+print(resident() - before)
+"""
+    environment = {name: value for name, value in os.environ.items() if not any(name in names for names in linear.KEPT)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+    assert float(done.stdout) < 40
+
+
+def test_few_rows_of_a_small_weight_multiply_as_pytorch_would_and_many_do_not() -> None:
+    """With few, a call takes longer than the product; a larger weight is not kept a second time for them."""
+    with torch.inference_mode():
+        for size, few in ((256, True), (512, False)):  # 65,536 numbers, 262,144
+            weight = torch.randn(size, size)
+            product = linear.prepacked(weight, None)
+            for num, stock in ((1, few), (7, few), (300, False)):
+                x = torch.randn(num, size)
+                with profile(activities=[ProfilerActivity.CPU]) as watched:
+                    found = product(x)
+                used = {event.key for event in watched.key_averages()}
+                assert ("aten::linear" in used) is stock
+                assert ("mkldnn::_linear_pointwise" in used) is not stock
+                torch.testing.assert_close(found, torch.nn.functional.linear(x, weight), atol=1e-3, rtol=1e-4)
 
 
 def unavailable(*args: Any) -> Any:

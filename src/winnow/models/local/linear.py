@@ -9,9 +9,11 @@ the weights laid out for it beforehand, reaches the rest. Three ways, the first 
 
 The check is numerical, since the switch's name is a permission to compute in bfloat16, of which some CPUs make use: this
 model's own layers, against float64. Nothing is timed, so that a model's bytes do not depend on how busy the machine
-was. oneDNN compiles a product for each shape it meets and keeps the last 1,024 of them, half a megabyte each, which for
-a small model is more than all it computes with; 24 are as fast (measured). The environment tells it so, for the whole
-process and only before its first product, unless it says otherwise already. Nothing else that is global stays
+was. oneDNN compiles a product for each shape it meets and keeps the last 1,024 of them, half a megabyte each, and PyTorch
+keeps as many descriptions of such products, half a megabyte each again: a gigabyte once row counts have varied, for any
+model. Twenty compiled products, some more than a pass takes, and one description are as fast (measured; with none
+PyTorch crashes). The environment tells them so, for the whole process and only before its first product, unless it says
+otherwise already. Nothing else that is global stays
 changed. A layer whose weight has changed since, or that is being trained, or that is given few rows, multiplies as
 PyTorch would; the decoder, which knows neither modules nor training, takes every row the fast way.
 """
@@ -28,8 +30,13 @@ import torch
 from torch.nn.functional import linear
 from transformers.pytorch_utils import Conv1D
 
-COMPILED = 24  # products that oneDNN keeps compiled
+KEPT = {  # how many compiled products and their descriptions are kept, by the names of the environment that say so
+    ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY"): 20,
+    ("LRU_CACHE_CAPACITY",): 1,
+}
 MIN_ROWS = 8  # measured: with fewer rows of a module's own the stock product is as fast
+WORTH, WORTH_WIDE = 2**19, 2**20  # multiplications of a product that pay for oneDNN's 10 microseconds a call (measured)
+SMALL = 2**17  # numbers of a weight that is also kept as it was, for products that do not
 TOLERANCE = {
     torch.float32: 1e-5,
     torch.bfloat16: 2e-2,
@@ -63,8 +70,9 @@ def pack(model: torch.nn.Module) -> Packing:
     weight = places[0][2].weight
     if weight.device.type != "cpu" or weight.dtype not in TOLERANCE:
         return Packing("stock", 0.0, f"{weight.dtype} on {weight.device.type}".removeprefix("torch."))
-    if not any(f"{name}_PRIMITIVE_CACHE_CAPACITY" in os.environ for name in ("ONEDNN", "DNNL")):
-        os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] = str(COMPILED)
+    for names, num in KEPT.items():
+        if not any(name in os.environ for name in names):
+            os.environ[names[0]] = str(num)
     reasons = []
     for way, make in (("prepacked", prepacked), ("switched", switched)):
         if way == "prepacked" and 3 * sum(w.weight.nbytes for *_, w in places) > _memory():
@@ -93,7 +101,8 @@ def wide_bmm(
     ``least`` rows: measured, with fewer than 128 it is slower (64, where the result is narrow; 32, where ``other`` is
     laid out for it), a matrix times a vector by an order of magnitude.
     """
-    if one.shape[1] < least or not one.is_cpu or one.dtype != torch.float32:
+    few = one.shape[1] < least or one.numel() * other.shape[2] < WORTH_WIDE
+    if few or not one.is_cpu or one.dtype != torch.float32:
         return torch.bmm(one, other) if out is None else torch.bmm(one, other, out=out)
     with _switched_on():
         return torch.bmm(one, other) if out is None else torch.bmm(one, other, out=out)
@@ -119,7 +128,10 @@ def prepacked(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
         result: torch.Tensor = multiply(x, laid_out, bias, "none", [], "")
         return result
 
-    return product
+    if weight.numel() > SMALL:
+        return product
+    outputs = weight.shape[0]
+    return lambda x: linear(x, weight, bias) if x.numel() * outputs < WORTH else product(x)
 
 
 def switched(weight: torch.Tensor, bias: torch.Tensor | None) -> Product:
@@ -177,7 +189,8 @@ def _memory() -> int:
 def _error(layer: Packed) -> float:
     """Largest error of a layer's products, relative to their norm in float64."""
     worst = 0.0
-    for rows in PROBES:
+    enough = WORTH // max(1, layer.in_features * layer.out_features) + 1  # for the way that many rows go
+    for rows in (*PROBES, enough):
         numbers = torch.arange(rows * layer.in_features, dtype=torch.float64)
         x = torch.sin(numbers * 12.9898).mul_(43758.5453).frac_().view(rows, -1).to(layer.dtype)
         exact = x.double() @ layer.matrix().double().t()
