@@ -193,3 +193,71 @@ def test_buffers_that_grow_keep_what_was_written() -> None:
     torch.testing.assert_close(values[12], -written[12])
     assert store.used == 13
     assert store.nbytes == 2 * 2 * written.nbytes  # what was written stays laid out
+
+
+def bushy(model: LocalModel, first: range, steps: int) -> Tree:
+    """A tree of five nodes a step, each below any before it; those below the root begin with tokens of their own."""
+    rng, tree = np.random.default_rng(5), Tree([model.codec.encode("ab cd")])
+    tree, _ = tree.append([0] * len(first), list(first), np.zeros(len(first)))
+    for _ in range(steps):
+        parents = rng.integers(1, len(tree), 5)
+        tree, _ = tree.append(parents, rng.integers(5, 20, 5), np.zeros(5))
+    return tree
+
+
+def test_another_tree_of_the_same_prompts_costs_what_the_first_did(
+    tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a tree that grew before from the same root, nothing is attended to and no pass becomes shorter."""
+    model, columns, trunk = open_model(tiny_model("llama")), list[int](), Network.trunk
+
+    def watched(self: Network, tokens: Any, positions: Any, view: View, *read: Any) -> torch.Tensor:
+        columns.append(sum(end - start for _, start, end in view.seen))
+        return trunk(self, tokens, positions, view, *read)
+
+    monkeypatch.setattr(Network, "trunk", watched)
+    monkeypatch.setattr(branches, "SCORES", 2**14)
+    seen = []
+    dict(model.answer([NextToken(tree=Tree([model.codec.encode("ab cd")]), nodes=np.array([0]))]))
+    for first in (range(5, 10), range(10, 15)):
+        tree = bushy(model, first, 50)
+        columns.clear()
+        dict(model.answer([NextToken(tree=tree, nodes=np.arange(len(tree)))]))
+        seen.append(list(columns))
+    (cache,) = model._trees._held.values()
+    assert cache.branches is not None
+    assert cache.branches.num > 400  # both are held
+    assert len(seen[0]) > 2
+    assert seen[1] == seen[0]
+
+
+def test_a_search_begun_anew_grows_in_the_buffers_of_the_one_before(tiny_model: Tiny) -> None:
+    """They count as held from the first moment; no byte of a reply tells."""
+    model, other = open_model(tiny_model("llama")), open_model(tiny_model("llama"))
+    before, after = bushy(model, range(5, 10), 40), bushy(model, range(10, 15), 30)
+    roots = NextToken(tree=Tree([model.codec.encode("ab cd")]), nodes=np.array([0]))
+    dict(model.answer([NextToken(tree=before, nodes=np.arange(len(before)))]))
+    (cache,) = model._trees._held.values()
+    assert cache.branches is not None
+    buffers, held = cache.branches.store.layer(0), cache.branches.store.nbytes
+    dict(model.answer([roots]))
+    (cache,) = model._trees._held.values()
+    assert model._memory.held >= held
+    requests = [NextToken(tree=after, nodes=np.arange(len(after)))]
+    found = dict(model.answer(requests))[0]
+    assert cache.branches is not None
+    assert all(one is other for one, other in zip(buffers, cache.branches.store.layer(0), strict=True))
+    dict(other.answer([roots]))
+    assert found.logprob.tobytes() == dict(other.answer(requests))[0].logprob.tobytes()
+
+
+def test_whole_distributions_are_held_once(tiny_model: Tiny) -> None:
+    """Which tokens they are of is said in no memory of its own."""
+    model = open_model(tiny_model("llama"))
+    tree = bushy(model, range(5, 10), 10)
+    nodes = np.array([3, 1, 3, 0, 7])
+    whole = dict(model.answer([NextToken(tree=tree, nodes=nodes)]))[0]
+    named = dict(model.answer([NextToken(tree=tree, nodes=nodes, tokens=np.arange(model.codec.vocabulary_size))]))[0]
+    np.testing.assert_array_equal(whole.token, named.token)
+    np.testing.assert_array_equal(whole.logprob, named.logprob)
+    assert whole.token.strides[0] == 0

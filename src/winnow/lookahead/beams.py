@@ -69,7 +69,8 @@ def distributions(tree: Tree, nodes: IntArray, vocabulary: int, *, rows: int = 0
     for reply in replies:
         if reply.logprob.shape[1] != vocabulary:
             raise no_full_distribution(f"it gives {reply.logprob.shape[1]} of {vocabulary} tokens")
-    return np.concatenate([np.asarray(reply.logprob, np.float64) for reply in replies])
+    found = [np.asarray(reply.logprob, np.float64) for reply in replies]
+    return found[0] if len(found) == 1 else np.concatenate(found)  # one may be most of the memory
 
 
 def no_full_distribution(why: str, where: str = "lookahead") -> CapabilityError:

@@ -40,9 +40,13 @@ class Arrangement(NamedTuple):
         size, width = self.order.size, self.width
         past = self.start > width or self.rows > width
         if 0 < width <= limit < size and past:
-            passes = -(-self.groups // (limit // width))
-            chunk = (self.slot - self.start) % self.groups * passes // self.groups
-            return [part for part in (np.flatnonzero(chunk == one) for one in range(passes)) if part.size]
+            group = (self.slot - self.start) % self.groups
+            count = np.bincount(group, minlength=self.groups)
+            before = np.cumsum(count) - count  # places of groups before each
+            for passes in range(-(-size // limit), size + 1):  # soon: a group may reach over its share by less than width
+                chunk = (before * passes // size)[group]
+                if np.bincount(chunk).max() <= limit:
+                    return [part for part in (np.flatnonzero(chunk == one) for one in range(passes)) if part.size]
         if width and limit > self.groups:
             limit -= limit % self.groups
         return [slice(start, min(start + limit, size)) for start in range(0, size, limit)]

@@ -27,7 +27,7 @@ SCORES = 2**24  # attention scores a pass and layer
 FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a block
 LEAST = 64  # slots that are not worth leaving the dead among them behind
 
-EMPTY, EMPTY_GIVEN = 2, 3  # a block's rows may be so many times as large as what stands in them
+EMPTY, EMPTY_KNOWN = 2, 3  # a block's rows may be so many times as large as what stands in them; where groups are known
 
 
 class Branches:
@@ -90,13 +90,14 @@ class Branches:
         self._descend(parent, first, level, own)
         before, self.slots = self.slots, max(self.slots, plan.end)
         self.store.reserve(self.slots)
-        columns = self.stem.length + (self.start + self.rows if self.groups else self.slots)
-        parts = plan.parts(max(1, min(self.together, SCORES // max(1, columns * self.network.num_heads))))
+        if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
+            self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
+        seen = num_columns(self._living, self.start) + self.rows if self.groups else num_columns(self._living, self.slots)
+        columns = max(1, (self.stem.length + seen) * self.network.num_heads)
+        parts = plan.parts(max(1, min(self.together, SCORES // columns)))
         unwritten = plan.unwritten(parts)
         if unwritten.size:
             self.store.clear(self.network.tensor(unwritten))
-        if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
-            self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
         wanted = np.arange(size) if read is None else np.asarray(read, np.int64)
         place = np.full(size, -1, np.int64)  # of each new one among those that are read
         place[wanted] = np.arange(wanted.size)
@@ -189,7 +190,7 @@ class Branches:
         """Slots and groups of new places: in the present block if they fit, in a new one if that pays, else one by one."""
         size = parent.size
         group = self._inherit(parent, first, old=True) if self.groups and given is None else None
-        if group is None or not _fits(group, self.groups, EMPTY):
+        if group is None or not _fits(group, self.groups, EMPTY_KNOWN):
             self.start, self.groups, self.rows = self.slots, 0, 0
             self.group[:first] = -1
             self._solid, self._before = True, None
@@ -198,7 +199,7 @@ class Branches:
                 group = self._inherit(parent, first, old=False)
             if group is not None:
                 num = int(group.max()) + 1
-                if num > 1 and _fits(group, num, EMPTY if given is None else EMPTY_GIVEN):
+                if num > 1 and _fits(group, num, EMPTY if given is None else EMPTY_KNOWN):
                     self.groups = num
         if not self.groups or group is None:
             self.group[first : self.num] = -1
@@ -300,7 +301,7 @@ class Branches:
         seen = needed(path, end)
         if self._living is not None and not self._living.holds(seen):
             self._living, self._before = None, None
-        if LEAST < num_columns(self._living, end) > 2 * seen.size > 0:
+        if LEAST < num_columns(self._living, end) > 2 * seen.size:
             self._living, self._before = Living(self.store, seen, end, self.network.device), None
 
     def _block(self, path: Paths, slot: IntArray, row: IntArray) -> Block:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn.functional import linear, rms_norm, silu
 
-from winnow.models.local.attention import attend_view, read_view, write_view
+from winnow.models.local.attention import read_view, write_view
 from winnow.models.local.cache import StemStore, Store
 from winnow.models.local.linear import Packed
 from winnow.models.local.view import View
@@ -101,7 +101,9 @@ class Decoder:
             query = _normed(both[:, : self.heads], layer.query_norm)
             both = torch.cat([query, _normed(both[:, self.heads :], layer.key_norm)], 1)
         both = _turned(both, turn)
-        seen = attend_view(index, both[:, : self.heads], both[:, self.heads :], mixed[:, size:], self.scaling, view)
+        write_view(index, both[:, self.heads :], mixed[:, size:], view)
+        del mixed  # attention lays out as much again
+        seen = read_view(index, both[:, : self.heads], self.scaling, view)
         return layer.out(seen.reshape(rows, -1))
 
     def _read_attended(

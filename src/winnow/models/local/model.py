@@ -20,7 +20,7 @@ from winnow.models.local.complete import Row, Scribe, complete_rows
 from winnow.models.local.memory import Memory, default_limit
 from winnow.models.local.network import Counters, Network
 from winnow.models.local.prefixes import Prefixes
-from winnow.models.local.reduction import columns, reduce
+from winnow.models.local.reduction import columns, is_whole, reduce
 from winnow.models.local.score import num_inner, score_cached, score_plain
 from winnow.models.local.session import CachedSession, PlainSession, Session, SlowPathWarning
 from winnow.models.local.tree_cache import TreeCache, Trees
@@ -253,14 +253,16 @@ class LocalModel:
         asked, which = np.unique(texts, return_inverse=True)
         lengths = cache.lengths(asked)
         width = columns(request, self._codec.vocabulary_size)
-        token = np.empty((texts.size, width), np.int64)
+        whole, uniform = is_whole(request), request.uniform
+        token = np.broadcast_to(np.arange(width), (texts.size, width)) if whole else np.empty((texts.size, width), np.int64)
         logprob = np.empty((texts.size, width), np.float64)
-        uniform = request.uniform
         for start, full in self._read_tree(cache, asked, int(lengths.max(initial=0))):
             nodes = np.flatnonzero((which >= start) & (which < start + full.shape[0]))
             place = which[nodes] - start
             same = place.size == full.shape[0] and bool((place == np.arange(place.size)).all())
-            if uniform is None:
+            if whole:
+                logprob[nodes] = (full if same else full[self._network.tensor(place)]).cpu().numpy()
+            elif uniform is None:
                 found = reduce(full, request, None)
                 token[nodes], logprob[nodes] = found if same else (found[0][place], found[1][place])
                 del found

@@ -9,6 +9,11 @@ from winnow.ports.requests import NextToken
 from winnow.values.logspace import FloatArray, IntArray
 
 
+def is_whole(request: NextToken) -> bool:
+    """Whether whole distributions are asked for, which nothing is taken from."""
+    return request.uniform is None and request.tokens is None and request.top is None
+
+
 def columns(request: NextToken, vocabulary: int) -> int:
     """How many tokens a node's reply holds."""
     if request.uniform is not None:
@@ -19,16 +24,17 @@ def columns(request: NextToken, vocabulary: int) -> int:
 
 
 def reduce(logprob: torch.Tensor, request: NextToken, uniform: FloatArray | None) -> tuple[IntArray, FloatArray]:
-    """Tokens and their log-probabilities ``[N, K]`` from ``[N, V]``; ``uniform`` ``[N]`` is that of these nodes."""
+    """Tokens and their log-probabilities ``[N, K]`` from ``[N, V]``; ``uniform`` ``[N]`` is that of these nodes.
+
+    The whole of it is not to be asked for here: it needs no copy.
+    """
     rows, vocabulary = logprob.shape
     if uniform is not None:
         token = draw(logprob, torch.as_tensor(uniform, device=logprob.device), temperature=1.0, top_p=1.0)[:, None]
     elif request.tokens is not None:
         token = torch.as_tensor(request.tokens, device=logprob.device).expand(rows, -1)
-    elif request.top is not None:
-        token = most_probable(logprob, columns(request, vocabulary))
     else:
-        token = torch.arange(vocabulary, device=logprob.device).expand(rows, -1)
+        token = most_probable(logprob, columns(request, vocabulary))
     return token.cpu().numpy(), logprob.gather(1, token).double().cpu().numpy()
 
 

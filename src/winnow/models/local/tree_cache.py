@@ -50,6 +50,7 @@ class TreeCache:
         self._parents, self._tokens = np.full(num, NO_PARENT), np.full(num, NO_PARENT)
         self._texts = np.array(self.roots, np.int64)
         self.branches: Branches | None = None
+        self._store: Store | None = None  # to grow in, where the lineage before has left one
         self._hidden = torch.empty(0)
 
     # ---- which text a node is
@@ -66,10 +67,12 @@ class TreeCache:
         if same == num <= self._texts.size:
             return self._texts[:num]
         parents, tokens = tree.parent, tree.token
-        texts = self._texts[:same].tolist()
-        for above, token in zip(parents[same:].tolist(), tokens[same:].tolist(), strict=True):
-            texts.append(self._text(texts[above], token))
-        self._parents, self._tokens, self._texts = parents, tokens, np.array(texts, np.int64)
+        known = self._texts[np.minimum(parents[same:], same - 1)].tolist()  # of parents seen before
+        new: list[int] = []
+        for text, above, token in zip(known, parents[same:].tolist(), tokens[same:].tolist(), strict=True):
+            new.append(self._text(text if above < same else new[above - same], token))
+        self._parents, self._tokens = parents, tokens
+        self._texts = np.concatenate([self._texts[:same], np.array(new, np.int64)])
         return self._texts
 
     def lengths(self, texts: IntArray) -> IntArray:
@@ -120,10 +123,9 @@ class TreeCache:
     def feed(self, network: Network, stem: Callable[[], Stem], missing: list[int]) -> None:
         """Feed texts that ``missing`` named."""
         if self.branches is None:
-            store = Store(
-                network.num_layers, _slots_at_first(network)
-            )  # a small tree would hold on to large spare buffers
-            self.branches = Branches(network, stem(), store)
+            # a small tree would hold on to large spare buffers
+            store = self._store or Store(network.num_layers, _slots_at_first(network))
+            self.branches, self._store = Branches(network, stem(), store), None
         if not missing:
             return
         first = self.branches.num
@@ -152,9 +154,17 @@ class TreeCache:
         assert self.branches.stem.hidden is not None
         return torch.stack([self.branches.stem.hidden if at == STEM_END else self._hidden[at] for at in places])
 
+    def take_over(self) -> None:
+        """End the lineage before this one, and grow in its buffers: fresh memory costs more than what is written to it."""
+        if self.before is not None and self.before.branches is not None:
+            self._store = self.before.branches.store
+            self._store.used = 0
+            self.before.forget()
+        self.before = None
+
     def forget(self) -> None:
         """Give up keys and values; the next request feeds again what it needs."""
-        self.branches, self._hidden = None, torch.empty(0)
+        self.branches, self._store, self._hidden = None, None, torch.empty(0)
         self._place = [STEM_END] + [_UNFED] * (len(self._above) - 1)
 
     @property
@@ -167,7 +177,7 @@ class TreeCache:
         """Bytes laid out."""
         branches = self.branches
         if branches is None:
-            return 0
+            return 0 if self._store is None else self._store.nbytes
         hidden = self._hidden[: branches.num] if self._hidden.is_cpu else self._hidden
         return branches.nbytes + branches.stem.store.nbytes + hidden.nbytes
 
@@ -206,8 +216,9 @@ class Trees:
     def begin(self, cache: TreeCache) -> None:
         """Told before a lineage is fed: the one it follows, which may have been asked for in the same call, ends."""
         if cache.before is not None:
-            self._leave(cache.before)
-            cache.before = None
+            self.memory.release(cache.before)
+            cache.take_over()
+            self.hold(cache)
 
     def hold(self, cache: TreeCache) -> None:
         """Tell the memory how much a lineage holds now."""
