@@ -7,9 +7,10 @@ Each row runs in a process of its own. Winnow answers through its public functio
 everybody takes a turn, each with new texts.
 ``roofline`` is the share of the speed at which one large batch is encoded by the same network with the same products;
 ``packing`` is how much faster that is packed than stock, on this processor: goals were set where it was 2.
-``tokens`` is what was fed, padding counted, over the distinct tree nodes needed; ``memory`` what the row adds to a fresh
-process over the keys and values of those nodes. Ends with 1 when a goal is missed. ``--genlm`` names a virtual environment
-with genlm-control 0.4.1 (made as ``engine_genlm.py`` says); without one its row has no rival.
+``tokens`` is what was fed, padding counted, over the distinct tree nodes needed; ``memory`` what the row adds at most to
+a process that has hardly used the model, over the keys and values of those nodes. Ends with 1 when a goal is missed.
+``--genlm`` names a virtual environment with genlm-control 0.4.1 (made as ``engine_genlm.py`` says); without one its row
+has no rival.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def _measure(name: str, place: Path, options: argparse.Namespace) -> Iterator[di
                 models = (ending or subject) if "ending early" in row.name else subject
                 yield from _row(row, models, options, place)
     if not options.rows or "cost" in options.rows:
-        yield from growth(subject, 1 if options.quick else 3, quick=options.quick)
+        yield from growth(subject, 1 if options.quick else options.repeats, quick=options.quick)
     if name == "bundled" and (not options.rows or "bfloat16" in options.rows):
         yield from bfloat16(place)
 

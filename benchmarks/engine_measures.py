@@ -22,6 +22,7 @@ from winnow.search import beam as search
 from winnow.values.tree import Tree
 
 OPENING = 16  # tokens before a beam whose growth is measured: a longer prompt's are cheaper than those of steps
+PROCESSES = 3  # in which memory is measured
 PREFILL = (16, 256)  # rows and tokens of the batch whose encoding is the roofline
 
 
@@ -69,19 +70,25 @@ def per_token(model: Any) -> int:
 
 
 def peak_mb(row: str, model: str, place: Path) -> float:
-    """How much a row adds to the memory of a fresh process that has the packed model loaded, at most, in MB."""
+    """How much a row adds to the memory of a process that has the packed model loaded and has hardly used it, at most.
+
+    In MB, the median over processes: where buffers come to lie moves it by some.
+    """
     command = [sys.executable, "-m", "benchmarks.engine", "--memory-of", row, "--models", model, "--place", str(place)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout.splitlines()[-1])["peak_mb"])
+    done = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(PROCESSES)]
+    return float(np.median([json.loads(one.stdout.splitlines()[-1])["peak_mb"] for one in done]))
 
 
 def memory_of(row: Row, model: Any) -> float:
-    """The same, in this process."""
+    """The same, in this process, in which a little of everything has been done: code is loaded when it is first run."""
     winnow.complete(model, "a", num=8, max_tokens=4)
     winnow.logprob(model, ["a b"], [" a b"])
+    winnow.search(model, "a", "beam", width=2, depth=2)
+    winnow.search(model, "a", "smc", particles=2, depth=2)
+    look(model, model.codec.encode("a b"), 2, 2)
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
-    row.work(model, 3)
+    row.work(model, 0)  # the texts whose nodes were counted
     return (_status("VmHWM") - before) / 1024
 
 
@@ -92,7 +99,7 @@ def _status(name: str) -> int:
 
 
 def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any]]:
-    """How cost grows with tokens along each axis: the slope of log seconds on log tokens, 1 being proportional."""
+    """How cost grows with the tokens fed along each axis: slope of log seconds on log tokens, 1 being proportional."""
     model = subject.packed
 
     def beam(rep: int, width: int = 16, depth: int = 32) -> Any:
@@ -106,25 +113,30 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
     def population(rep: int, num: int) -> Any:
         return winnow.complete(model, subject.text(PROMPT, "growth", num, rep), num=num, max_tokens=LENGTH, seed=rep)
 
-    axes: dict[str, tuple[Sequence[int], Callable[[int, int], Any], Callable[[int], int]]] = {
-        "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n), lambda n: OPENING + n * 31),
-        "depth": ((32, 64, 128), lambda rep, n: beam(rep, depth=n), lambda n: OPENING + 16 * (n - 1)),
-        "positions": ((POSITIONS // 2, POSITIONS, 2 * POSITIONS), positions, lambda n: n + 8 * n * (DEPTH - 1)),
-        "population": ((64, 128, 256), population, lambda n: PROMPT + n * (LENGTH - 1)),
+    axes: dict[str, tuple[Sequence[int], Callable[[int, int], Any]]] = {
+        "width": ((16, 32, 64), lambda rep, n: beam(rep, width=n)),
+        "depth": ((32, 64, 128), lambda rep, n: beam(rep, depth=n)),
+        "positions": ((POSITIONS // 2, POSITIONS, 2 * POSITIONS), positions),
+        "population": ((64, 128, 256), population),
     }
-    result = []
-    for axis, (sizes, work, tokens) in axes.items():
-        times = {size: [seconds(work, 0, size)] for size in sizes}
-        for rep in range(1, repeats + 1):
-            for size in sizes:
-                times[size].append(seconds(work, rep, size))
-        medians = [float(np.median(times[size][1:] or times[size])) for size in sizes]
-        slope = float(np.polyfit(np.log([tokens(size) for size in sizes]), np.log(medians), 1)[0])
+    result, counters = [], model._network.counters
+    for axis, (sizes, work) in axes.items():
+        for size in sizes:
+            work(0, size)
+        times, tokens = np.empty((2, repeats, len(sizes)))
+        for rep in range(repeats):
+            for at, size in enumerate(sizes):
+                before = counters.tokens_fed
+                times[rep, at] = seconds(work, rep + 1, size)
+                tokens[rep, at] = counters.tokens_fed - before
+        medians, fed = np.median(times, axis=0), np.median(tokens, axis=0)
+        slope = float(np.polyfit(np.log(fed), np.log(medians), 1)[0])
         result.append(
             {
                 "row": f"cost against {axis} {'/'.join(map(str, sizes))}",
                 "model": subject.name,
-                "seconds": [round(value, 4) for value in medians],
+                "seconds": medians.round(4).tolist(),
+                "tokens": fed.astype(int).tolist(),
                 "slope": round(slope, 3),
                 "goal": "slope <= 1.10",
                 "met": slope <= 1.10,

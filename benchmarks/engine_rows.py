@@ -18,7 +18,7 @@ import winnow
 from benchmarks import engine_rivals as rivals
 from benchmarks.engine_models import Subject
 from winnow.lookahead.beams import beams, distributions
-from winnow.ports.program import Program, run
+from winnow.ports.program import Program, ask, run
 from winnow.ports.requests import Complete, LanguageModel, LogProb, NextToken, Request
 from winnow.values.tree import Tree
 
@@ -96,8 +96,9 @@ def lookahead(tree: Tree, nodes: np.ndarray, model: LanguageModel, width: int, d
 
 
 def look(model: LanguageModel, tokens: Sequence[int], width: int, depth: int) -> Any:
-    """Lookahead after each of ``tokens``."""
+    """Lookahead after each of ``tokens``, whose root is asked about first, as in the program: so a tree is begun anew."""
     tree, last, nodes = Tree([tokens[:1]]), 0, [0]
+    run(ask(NextToken(tree=tree, nodes=np.array([0]), top=1)), model)
     for token in tokens[1:]:
         tree, (last,) = tree.append([last], [token], [0.0])
         nodes.append(int(last))
