@@ -127,7 +127,7 @@ def test_one_fused_call_a_layer_gives_the_same(
     from winnow.models.local import attention, fused
 
     taken = list[bool]()
-    monkeypatch.setattr(fused, "LARGEST", largest)
+    monkeypatch.setattr(fused, "WORTH_WHOLE", largest)
     monkeypatch.setattr(attention, "fits", lambda view: taken.append(fused.fits(view)) or taken[-1])
     model, _ = opened(tiny_model, kind, FAST[kind])
     assert not taken  # on a CPU it is not asked

@@ -66,3 +66,11 @@ def test_outside_a_block_places_go_in_order(limit):
     assert plan.unwritten(plan.parts(limit)).size == 0
     assert np.concatenate([plan.order[part] for part in plan.parts(limit)]).tolist() == list(range(7))
     assert plan.end == 10
+
+
+@pytest.mark.parametrize("missing", [0, 1, 9])
+def test_no_more_passes_than_a_full_block_takes(missing):
+    """A place or two that are missing move the borders, not the number."""
+    row, group = np.divmod(np.arange(missing, 64), 16)
+    plan = Arrangement(np.arange(row.size), 100 + row * 16 + group, row, 100, 16, 4)
+    assert len(plan.parts(16)) == 4

@@ -82,7 +82,8 @@ def iterate(
     everyone: list[Answer] = []
     means: list[tuple[float, float]] = []
     audit = audits.Audit(num_labels, task.rounds) if num_labels else None
-    verdict, stop = None, Stop("rounds", f"all {task.rounds} rounds are done")
+    verdict = None
+    stop = Stop("rounds", f"all {task.rounds} rounds are done" if task.rounds > 1 else "its round is done")
     rounds = schedule(task, key)
     for number in range(task.rounds + 1):
         asked = next(rounds, None)

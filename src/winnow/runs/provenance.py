@@ -71,12 +71,17 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     found = []
     for name in ("winnow", "commit", "dirty", "source", "python", "platform", "machine", "threads"):
         if before.get(name) != now.get(name):
-            found.append(f"{name} {before.get(name)} -> {now.get(name)}")
+            word = "OMP_NUM_THREADS" if name == "threads" else name
+            found.append(f"{word} {_said(before.get(name))} -> {_said(now.get(name))}")
     for group in ("libraries", "model"):
         old, new = before.get(group) or {}, now.get(group) or {}
         names = [name for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
         found += [f"{name} {_short(old.get(name))} -> {_short(new.get(name))}" for name in names]
     return found
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _short(value: Any) -> str:

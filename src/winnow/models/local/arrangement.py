@@ -42,9 +42,9 @@ class Arrangement(NamedTuple):
         if 0 < width <= limit < size and past:
             group = (self.slot - self.start) % self.groups
             count = np.bincount(group, minlength=self.groups)
-            before = np.cumsum(count) - count  # places of groups before each
-            for passes in range(-(-size // limit), size + 1):  # soon: a group may reach over its share by less than width
-                chunk = (before * passes // size)[group]
+            middle = 2 * np.cumsum(count) - count  # of each group, in half places
+            for passes in range(-(-size // limit), 2 * size):  # soon: a group reaches over its share by less than width
+                chunk = (middle * passes // (2 * size))[group]
                 if np.bincount(chunk).max() <= limit:
                     return [part for part in (np.flatnonzero(chunk == one) for one in range(passes)) if part.size]
         if width and limit > self.groups:

@@ -92,7 +92,7 @@ class Branches:
         self.store.reserve(self.slots)
         if not (self.groups and self._solid and self.rows > 1):  # a solid block's rows see what its first saw
             self._leave_the_dead(self.path[first : self.num], self.start if self.groups else before)
-        seen = num_columns(self._living, self.start) + self.rows if self.groups else num_columns(self._living, self.slots)
+        seen = num_columns(self._living, self.start if self.groups else self.slots) + self.rows
         columns = max(1, (self.stem.length + seen) * self.network.num_heads)
         parts = plan.parts(max(1, min(self.together, SCORES // columns)))
         unwritten = plan.unwritten(parts)

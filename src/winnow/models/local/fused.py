@@ -12,13 +12,13 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from winnow.models.local.view import Block, View
 
-LARGEST = 2**24  # queries times slots: above, hiding other groups costs more than attending to each group's own
+WORTH_WHOLE = 2**24  # queries times slots: above, hiding other groups costs more than attending to each group's own
 
 
 def fits(view: View) -> bool:
     """Whether a view is small enough to be taken whole."""
     block = 0 if view.block is None else view.block.rows * view.block.groups
-    return view.queries * (view.stem_length + sum(end - start for _, start, end in view.seen) + block) <= LARGEST
+    return view.queries * (view.stem_length + sum(end - start for _, start, end in view.seen) + block) <= WORTH_WHOLE
 
 
 def fused(query: torch.Tensor, view: View, layer: int, scaling: float) -> torch.Tensor:

@@ -252,10 +252,10 @@ class LocalModel:
     def _next_token(self, request: NextToken, cache: TreeCache, texts: IntArray) -> NextTokens:
         asked, which = np.unique(texts, return_inverse=True)
         lengths = cache.lengths(asked)
-        width = columns(request, self._codec.vocabulary_size)
+        shape = texts.size, columns(request, self._codec.vocabulary_size)
         whole, uniform = is_whole(request), request.uniform
-        token = np.broadcast_to(np.arange(width), (texts.size, width)) if whole else np.empty((texts.size, width), np.int64)
-        logprob = np.empty((texts.size, width), np.float64)
+        token = np.broadcast_to(np.arange(shape[1]), shape) if whole else np.empty(shape, np.int64)
+        logprob = np.empty(shape, np.float64)
         for start, full in self._read_tree(cache, asked, int(lengths.max(initial=0))):
             nodes = np.flatnonzero((which >= start) & (which < start + full.shape[0]))
             place = which[nodes] - start

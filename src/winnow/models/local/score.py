@@ -18,7 +18,7 @@ from winnow.models.local.trie import Trie, shared_length
 from winnow.values.logspace import FloatArray
 
 TOGETHER = 1024  # tokens a pass: there are many, and their states are not kept
-SIDE_BY_SIDE = 4096  # tokens of rows that grow together
+GROWING = 4096  # tokens of rows that grow together
 
 Continuation = list[int] | None  # None: cannot be written in this model's tokens
 
@@ -33,7 +33,7 @@ def score_cached(
     """Log-probabilities of the continuations of each row, and the number of tokens the rows hold, equal ones once.
 
     What all prompts begin with is a stem. Behind it up to ``together`` rows go through side by side, no more tokens than
-    ``SIDE_BY_SIDE``.
+    ``GROWING``.
     """
     shared = shared_length(tuple(tuple(row) for row in prompts))
     begin = prompts[0][:shared]
@@ -43,7 +43,7 @@ def score_cached(
     start = 0
     while start < len(prompts):
         end = start + 1
-        while end < len(prompts) and end - start < together and sum(sizes[start : end + 1]) <= SIDE_BY_SIDE:
+        while end < len(prompts) and end - start < together and sum(sizes[start : end + 1]) <= GROWING:
             end += 1
         result += _score_rows(network, prefix, prompts[start:end], continuations[start:end])
         start = end
