@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from winnow.models.load import load
-from winnow.models.local import attention, branches
+from winnow.models.local import attention, branches, tree_cache
 from winnow.models.local.cache import Spare, Store
 from winnow.models.local.memory import Memory
 from winnow.models.local.model import LocalModel
@@ -261,3 +261,31 @@ def test_whole_distributions_are_held_once(tiny_model: Tiny) -> None:
     np.testing.assert_array_equal(whole.token, named.token)
     np.testing.assert_array_equal(whole.logprob, named.logprob)
     assert whole.token.strides[0] == 0
+
+
+def test_searches_one_after_another_share_a_few_buffers_and_those_in_turn_keep_their_own(tiny_model: Tiny) -> None:
+    """Twenty prompts, ten steps each: held are the last few. Sixteen in lockstep: nobody is fed anything twice."""
+    prompts = [f"ab {one}{other} cd" for one in "abcde" for other in "efgh"]
+
+    def step(model: LocalModel, tree: Tree, nodes: np.ndarray) -> tuple[Tree, np.ndarray]:
+        tree, nodes = tree.append(nodes, np.full(nodes.size, 7), np.zeros(nodes.size))
+        dict(model.answer([NextToken(tree=tree, nodes=nodes)]))
+        return tree, nodes
+
+    model, buffers = open_model(tiny_model("llama")), set[int]()
+    for prompt in prompts:
+        tree, nodes = Tree([model.codec.encode(prompt)]), np.array([0])
+        for _ in range(10):
+            tree, nodes = step(model, tree, nodes)
+        grown = model._trees.find(tree).branches
+        assert grown is not None
+        buffers.add(grown.store.layer(0)[0].data_ptr())
+    assert len(model._trees._held) <= 1 + tree_cache.IDLE // 10 + 1
+    assert len(buffers) <= len(model._trees._held) + 1
+
+    model = open_model(tiny_model("llama"))
+    trees = [(Tree([model.codec.encode(prompt)]), np.array([0])) for prompt in prompts[:16]]
+    for number in range(6):
+        before = model.counters.tokens_fed
+        trees = [step(model, tree, nodes) for tree, nodes in trees]
+        assert number == 0 or model.counters.tokens_fed - before == 16
