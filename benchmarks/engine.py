@@ -201,9 +201,12 @@ class Genlm:
     def __enter__(self) -> Callable[[list[int]], float] | None:
         if not self.options.genlm or self.options.rows not in "SMC, 16 particles x 64 tokens":
             return None
+        from winnow.models.local.linear import KEPT
+
         script = Path(__file__).with_name("engine_genlm.py")
         python = Path(self.options.genlm) / "bin" / "python"
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        ours = {"PYTHONPATH", *(name for names in KEPT for name in names)}
+        environment = {key: value for key, value in os.environ.items() if key not in ours}
         self.process = subprocess.Popen(
             [str(python), str(script), self.path, "16", "64", str(self.options.threads)],
             stdin=subprocess.PIPE,

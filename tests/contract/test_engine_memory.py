@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from winnow.models.load import load
-from winnow.models.local import attention, branches, tree_cache
+from winnow.models.local import attention, branches
 from winnow.models.local.cache import Spare, Store
 from winnow.models.local.memory import Memory
 from winnow.models.local.model import LocalModel
 from winnow.models.local.network import Network
 from winnow.models.local.session import CachedSession
+from winnow.models.local.tree_cache import TreeCache
 from winnow.models.local.view import View
 from winnow.ports.requests import Complete, LogProb, NextToken
 from winnow.values.random import Key
@@ -246,7 +248,7 @@ def test_a_search_begun_anew_grows_in_the_buffers_of_the_one_before(tiny_model: 
     requests = [NextToken(tree=after, nodes=np.arange(len(after)))]
     found = dict(model.answer(requests))[0]
     assert cache.branches is not None
-    assert all(one is other for one, other in zip(buffers, cache.branches.store.layer(0), strict=True))
+    assert all(was is now for was, now in zip(buffers, cache.branches.store.layer(0), strict=True))
     dict(other.answer([roots]))
     assert found.logprob.tobytes() == dict(other.answer(requests))[0].logprob.tobytes()
 
@@ -263,29 +265,57 @@ def test_whole_distributions_are_held_once(tiny_model: Tiny) -> None:
     assert whole.token.strides[0] == 0
 
 
-def test_searches_one_after_another_share_a_few_buffers_and_those_in_turn_keep_their_own(tiny_model: Tiny) -> None:
-    """Twenty prompts, ten steps each: held are the last few. Sixteen in lockstep: nobody is fed anything twice."""
-    prompts = [f"ab {one}{other} cd" for one in "abcde" for other in "efgh"]
+def lineages() -> int:
+    gc.collect()
+    return sum(type(thing) is TreeCache for thing in gc.get_objects())
 
-    def step(model: LocalModel, tree: Tree, nodes: np.ndarray) -> tuple[Tree, np.ndarray]:
-        tree, nodes = tree.append(nodes, np.full(nodes.size, 7), np.zeros(nodes.size))
+
+def test_a_bound_on_memory_holds_when_buffers_are_taken_over(tiny_model: Tiny) -> None:
+    """Neither a search that fills the bound nor one of half of it makes the next lay out more than the bound."""
+    directory = tiny_model("llama")
+    token = open_model(directory)._network.token_bytes
+    for share in (0.45, 0.9):
+        model = load(directory, memory=400 * token)
+        assert isinstance(model, LocalModel)
+        roots = NextToken(tree=Tree([model.codec.encode("ab cd")]), nodes=np.array([0]))
+        large, small = bushy(model, range(5, 10), int(400 * share) // 5 - 2), bushy(model, range(10, 15), 10)
+        dict(model.answer([NextToken(tree=large, nodes=np.arange(len(large)))]))
+        assert model._memory.held > share * 350 * token
+        other = Complete(prompts=("he had a bed a cab",), slots=np.array([0]), key=Key(1), max_tokens=4)
+        for request in (roots, NextToken(tree=small, nodes=np.arange(len(small))), other, roots):
+            dict(model.answer([request]))
+            assert model._memory.held <= model._memory.limit
+
+
+@pytest.mark.filterwarnings("ignore::winnow.models.local.session.SlowPathWarning")
+def test_lineages_that_are_never_fed_are_let_go(tiny_model: Tiny) -> None:
+    """Rows longer than a sliding window go without a cache: search after search, no lineage hangs on the one before."""
+    model = open_model(tiny_model("mistral", sliding_window=9))
+    before = lineages()
+    for number in range(12):
+        tree, nodes = Tree([model.codec.encode("ab cd ef gh ab cd ef gh")]), np.array([0])
         dict(model.answer([NextToken(tree=tree, nodes=nodes)]))
-        return tree, nodes
+        for _ in range(3):
+            tree, nodes = tree.append(nodes, np.array([5 + number]), np.zeros(1))
+            dict(model.answer([NextToken(tree=tree, nodes=nodes)]))
+    assert lineages() - before <= 2
 
-    model, buffers = open_model(tiny_model("llama")), set[int]()
-    for prompt in prompts:
-        tree, nodes = Tree([model.codec.encode(prompt)]), np.array([0])
-        for _ in range(10):
-            tree, nodes = step(model, tree, nodes)
-        grown = model._trees.find(tree).branches
-        assert grown is not None
-        buffers.add(grown.store.layer(0)[0].data_ptr())
-    assert len(model._trees._held) <= 1 + tree_cache.IDLE // 10 + 1
-    assert len(buffers) <= len(model._trees._held) + 1
 
+def test_a_feed_that_fails_leaves_nothing_held(tiny_model: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     model = open_model(tiny_model("llama"))
-    trees = [(Tree([model.codec.encode(prompt)]), np.array([0])) for prompt in prompts[:16]]
-    for number in range(6):
-        before = model.counters.tokens_fed
-        trees = [step(model, tree, nodes) for tree, nodes in trees]
-        assert number == 0 or model.counters.tokens_fed - before == 16
+    before, after = bushy(model, range(5, 10), 40), bushy(model, range(10, 15), 30)
+    dict(model.answer([NextToken(tree=before, nodes=np.arange(len(before)))]))
+    roots = NextToken(tree=Tree([model.codec.encode("ab cd")]), nodes=np.array([0]))
+    with monkeypatch.context() as broken:
+        broken.setattr(branches.Branches, "feed", fails)
+        dict(model.answer([roots]))
+        with pytest.raises(RuntimeError, match="in the middle"):
+            dict(model.answer([NextToken(tree=after, nodes=np.arange(len(after)))]))
+    (cache,) = model._trees._held.values()
+    assert cache.nbytes == 0
+    assert model._memory.held < 10_000  # the prompt's alone
+    dict(model.answer([NextToken(tree=after, nodes=np.arange(len(after)))]))
+
+
+def fails(*arguments: Any, **settings: Any) -> Any:
+    raise RuntimeError("in the middle")

@@ -79,7 +79,7 @@ class Request(Generic[R]):
 class NextTokens:
     """Log-probabilities after nodes; columns by falling probability (``top``), as asked (``tokens``) or by token (full)."""
 
-    token: IntArray  # [N, K]
+    token: IntArray  # [N, K]; one row's numbers seen N times, not to be written to, where all are asked for
     logprob: FloatArray  # [N, K], natural log, normalised over the whole vocabulary
     cost: Cost
     log_mass: FloatArray | None = (

@@ -12,10 +12,10 @@ model's own layers, against float64. Nothing is timed, so that a model's bytes d
 was. oneDNN compiles a product for each shape it meets and keeps the last 1,024 of them, half a megabyte each, and PyTorch
 keeps as many descriptions of such products, half a megabyte each again: a gigabyte once row counts have varied, for any
 model. Twenty compiled products, some more than a pass takes, and one description are as fast (measured; with none
-PyTorch crashes). The environment tells them so, for the whole process and only before its first product, unless it says
-otherwise already. Nothing else that is global stays
-changed. A layer whose weight has changed since, or that is being trained, or that is given few rows, multiplies as
-PyTorch would; the decoder, which knows neither modules nor training, takes every row the fast way.
+PyTorch crashes). The environment tells them so, for the whole process, those it starts, and only before its first
+product, unless it says otherwise already. Nothing else that is global stays changed. A layer whose weight has changed
+since, or that is being trained, or that is given few rows, multiplies as PyTorch would; the decoder, which knows
+neither modules nor training, takes every row the fast way, but for products too small to be worth a call.
 """
 
 from __future__ import annotations

@@ -281,10 +281,12 @@ class LocalModel:
         if self._within_reach(longest):
             self._trees.begin(cache)
             missing = cache.missing(asked)
-            need = (len(missing) + cache.size) * network.token_bytes
-            self._room(need, f"the {cache.size + len(missing)} tokens of a search's tree", keep=cache)
-            cache.feed(network, lambda: self._prefixes.stem(begin), missing)
-            self._trees.hold(cache)
+            tokens = cache.size + len(missing)
+            self._room(tokens * network.token_bytes, f"the {tokens} tokens of a search's tree", keep=cache)
+            try:
+                cache.feed(network, lambda: self._prefixes.stem(begin), missing)
+            finally:
+                self._trees.hold(cache)
         for start in range(0, asked.size, size := network.read_together if self._within_reach(longest) else 64):
             part = asked[start : start + size]
             if self._within_reach(longest):

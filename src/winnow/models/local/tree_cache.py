@@ -24,7 +24,6 @@ from winnow.values.logspace import IntArray
 from winnow.values.tree import NO_PARENT, Tree
 
 TREES = 16  # held at most
-IDLE = 2 * TREES  # requests after which whoever grew a tree is done: as many trees in turn are asked about sooner
 FEW, MANY, LAID_OUT = 64, 2**14, 2**29  # slots laid out for a tree at first, and most bytes
 _UNFED = -2
 
@@ -35,12 +34,11 @@ class TreeCache:
     Parameters
     ----------
     prompts : of the roots; their common beginning becomes the stem, the rest the trie's first chains.
-    before : a lineage that ends when this one is fed, and whose buffers this one grows in.
+    before : a lineage of these prompts, which ends when this one is fed, and whose buffers this one grows in.
     """
 
     def __init__(self, prompts: tuple[tuple[int, ...], ...], before: TreeCache | None = None) -> None:
         self.prompts, self.before = prompts, before
-        self.asked = 0  # number of the request that was the last to ask for it
         self.shared = shared_length(prompts)
         self._child: dict[tuple[int, int], int] = {}
         self._above: list[int] = [NO_PARENT]  # of each text in the trie; text 0 is the stem
@@ -156,12 +154,15 @@ class TreeCache:
         assert self.branches.stem.hidden is not None
         return torch.stack([self.branches.stem.hidden if at == STEM_END else self._hidden[at] for at in places])
 
-    def take_over(self, before: TreeCache) -> None:
-        """Grow in the buffers of a lineage, which ends: fresh memory costs more than what is written to it."""
-        if before.branches is not None:
-            self._store = before.branches.store
-            self._store.used = 0
+    def take_over(self) -> None:
+        """End the lineage before this one, and grow in its buffers: fresh memory costs more than what is written to it."""
+        before, self.before = self.before, None
+        if before is None:
+            return
+        store = before._store if before.branches is None else before.branches.store
         before.forget()
+        if store is not None:
+            self._store, store.used = store, 0
 
     def forget(self) -> None:
         """Give up keys and values; the next request feeds again what it needs."""
@@ -202,33 +203,26 @@ class Trees:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self._held: OrderedDict[tuple[tuple[int, ...], ...], TreeCache] = OrderedDict()
-        self._asked = 0
 
     def find(self, tree: Tree) -> TreeCache:
         """The lineage a tree belongs to; a new one for roots alone when the present one has grown."""
         cache = self._held.pop(tree.prompts, None)
         if cache is None or (len(tree) == len(tree.prompts) and not cache.only_roots):
-            cache = TreeCache(tree.prompts, cache or self._idle())
-        self._asked = cache.asked = self._asked + 1
+            if cache is not None and cache.before is not None:  # it was never fed
+                self._drop(cache.before)
+                cache.before = None
+            cache = TreeCache(tree.prompts, cache)
         self._held[tree.prompts] = cache
         while len(self._held) > TREES:
             _, oldest = self._held.popitem(last=False)
             self._leave(oldest)
         return cache
 
-    def _idle(self) -> TreeCache | None:
-        """The lineage that was not asked for longest, no longer held, once its search must be over."""
-        oldest = next(iter(self._held), None)
-        if oldest is None or self._asked - self._held[oldest].asked < IDLE:
-            return None
-        return self._held.pop(oldest)
-
     def begin(self, cache: TreeCache) -> None:
         """Told before a lineage is fed: the one before it, which may have been asked for in the same call, ends."""
-        while (before := cache.before) is not None:
-            cache.before = before.before  # of one that was never fed
-            self.memory.release(before)
-            cache.take_over(before)
+        if cache.before is not None:
+            self.memory.release(cache.before)
+            cache.take_over()
             self.hold(cache)
 
     def hold(self, cache: TreeCache) -> None:
@@ -236,9 +230,12 @@ class Trees:
         self.memory.hold(cache, cache.nbytes, lambda: self._drop(cache))
 
     def _leave(self, cache: TreeCache) -> None:
-        """Give up a lineage, its buffers to the next."""
+        """Give up a lineage and the one it would have ended, its buffers to whoever comes next."""
         branches = cache.branches
         self._drop(cache)
+        if cache.before is not None:
+            self._drop(cache.before)
+            cache.before = None
         if branches is not None:
             branches.release()
 
