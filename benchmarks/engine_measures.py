@@ -23,6 +23,7 @@ from winnow.values.tree import Tree
 
 OPENING = 16  # tokens before a beam whose growth is measured: a longer prompt's are cheaper than those of steps
 PROCESSES = 3  # in which memory is measured
+BRIEF = 0.5  # seconds, below which growth is measured three times as often
 PREFILL = (16, 256)  # rows and tokens of the batch whose encoding is the roofline
 
 
@@ -103,16 +104,21 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
     model = subject.packed
 
     def beam(model: Any, rep: int, width: int = 16, depth: int = 32) -> Any:
-        """Without end tokens, so that a model that ends its lines has as many steps as it is asked for."""
-        tree = Tree([subject.tokens(subject.text(OPENING, width, depth, rep))[:OPENING]])
+        """Without end tokens, so that a model that ends its lines has as many steps as it is asked for.
+
+        The same prompt in each repetition: a beam begins anew, in the buffers of the one before (see ``positions``).
+        """
+        tree = Tree([subject.tokens(subject.text(OPENING, width, depth))[:OPENING]])
         return run(search.beam(tree, 0, width=width, depth=depth), model)
 
     def positions(model: Any, rep: int, num: int) -> Any:
-        """Of texts that begin with one token, as documents do: so buffers stay, and fresh memory is not what is timed."""
+        """Of texts that begin with one token, as documents do: so buffers stay. What a machine takes for memory that it
+        never had in use grows otherwise than tokens do (on a virtual one a page of it costs five times another)."""
         return look(model, [1, *subject.tokens(subject.text(num, "growth", rep))[1:num]], 8, DEPTH)
 
     def population(model: Any, rep: int, num: int) -> Any:
-        return winnow.complete(model, subject.text(PROMPT, "growth", num, rep), num=num, max_tokens=LENGTH, seed=rep)
+        """After one prompt whatever the number, so that lines end as early; its tokens are fed once and counted once."""
+        return winnow.complete(model, subject.text(PROMPT, "growth", rep), num=num, max_tokens=LENGTH, seed=rep)
 
     axes: dict[str, tuple[Sequence[int], Callable[[Any, int, int], Any]]] = {
         "width": ((16, 32, 64), lambda model, rep, n: beam(model, rep, width=n)),
@@ -126,8 +132,9 @@ def growth(subject: Subject, repeats: int, *, quick: bool) -> list[dict[str, Any
         for size in sizes:
             work(counting, 0, size)
         over = (counters.tokens_fed - before) / counting.needed
-        times, tokens = np.empty((2, repeats, len(sizes)))
-        for rep in range(repeats):
+        brief = seconds(work, model, 0, sizes[-1]) < BRIEF
+        times, tokens = np.empty((2, 3 * repeats if brief else repeats, len(sizes)))
+        for rep in range(times.shape[0]):
             for at, size in enumerate(sizes):
                 before = counters.tokens_fed
                 times[rep, at] = seconds(work, model, rep + 1, size)

@@ -128,7 +128,8 @@ def greeting(store: Store, session: Session) -> str:
     else:
         words = f"goes on from the store ({session.before})"
     found = session.changes(since=session.number - 1)
-    return words + (f"; since then changed: {', '.join(found)}; all numbers are computed anew" if found else "")
+    changed = f"; since then changed: {', '.join(found)}; figures are computed anew from the replies"
+    return words + (changed if found else "")
 
 
 @contextmanager

@@ -126,7 +126,9 @@ def test_code_that_changed_nothing_asked_is_named_when_a_run_goes_on(
     monkeypatch.setattr("winnow.runs.provenance.source_hash", lambda: "f" * 16)
     said = winnow(*ADAPT)
     assert said.code == 0
-    assert re.search(r"since then changed: source [0-9a-f]{16} -> f{16}; all numbers are computed anew", said.err)
+    assert re.search(
+        r"since then changed: source [0-9a-f]{16} -> f{16}; figures are computed anew from the replies", said.err
+    )
 
 
 def test_show(place: Path, winnow: Command) -> None:

@@ -28,6 +28,7 @@ from winnow.models.local.view import Block, Source, View
 NAME = "winnow"
 AT_ONCE = 2**19  # scores of a pass, at most, before heads take turns
 STEP = 32  # columns that scores grow by
+LANES = 16  # columns of whose multiples a softmax in place is no slower than one into fresh memory (else by a quarter)
 SIDE_BY_SIDE, APART = 32, 128  # queries from which keys are scored in one wide product, as their slots lie (measured)
 NARROW = 64  # queries from which values are weighed in one
 FEW_QUERIES, FEW_ROWS = 4, 16  # of a group, and rows of a block that are then attended to at once
@@ -138,7 +139,7 @@ def _parts(
             by_query[..., columns : columns + rows] += mask
         if score.shape[-1] > columns + rows:
             score[..., columns + rows :] = -torch.inf
-        share = torch.softmax(score, dim=-1, out=score)
+        share = torch.softmax(score, dim=-1, out=score if score.shape[-1] % LANES == 0 else None)
         _weigh(share, [v[heads] for _, v in sources], out[heads], view.wide)
         if inner is not None:
             inner[heads] = share[:, :, columns : columns + rows]

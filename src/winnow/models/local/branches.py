@@ -25,7 +25,7 @@ from winnow.values.logspace import IntArray
 TOGETHER = 512  # tokens a pass
 SCORES = 2**24  # attention scores a pass and layer
 FEW, SMALL = 16, 2**14  # queries, and queries times slots, that are not worth a block
-LEAST = 64  # slots that are not worth leaving the dead among them behind
+LEAST, DEAD = 64, 1.5  # slots that are not worth leaving the dead behind; how many times the living they must be
 
 EMPTY, EMPTY_KNOWN = 2, 3  # a block's rows may be so many times as large as what stands in them; where groups are known
 
@@ -297,11 +297,11 @@ class Branches:
         return result
 
     def _leave_the_dead(self, path: Paths, end: int) -> None:
-        """Gather what these paths see of the first ``end`` slots, when that is less than half of what stands there."""
+        """Gather what these paths see of the first ``end`` slots, when much of what stands there is dead."""
         seen = needed(path, end)
         if self._living is not None and not self._living.holds(seen):
             self._living, self._before = None, None
-        if LEAST < num_columns(self._living, end) > 2 * seen.size:
+        if LEAST < num_columns(self._living, end) > DEAD * seen.size:
             self._living, self._before = Living(self.store, seen, end, self.network.device), None
 
     def _block(self, path: Paths, slot: IntArray, row: IntArray) -> Block:
