@@ -8,7 +8,7 @@ everybody takes a turn, each with new texts.
 ``roofline`` is the share of the speed at which one large batch is encoded by the same network with the same products;
 ``packing`` is how much faster that is packed than stock, on this processor: goals were set where it was 2.
 ``tokens`` is what was fed, padding counted, over the distinct tree nodes needed; ``memory`` what the row adds at most to
-a process that has hardly used the model, over the keys and values of those nodes. Ends with 1 when a goal is missed.
+a fresh process, over the keys and values of those nodes. Ends with 1 when a goal is missed.
 ``--genlm`` names a virtual environment with genlm-control 0.4.1 (made as ``engine_genlm.py`` says); without one its row
 has no rival.
 """

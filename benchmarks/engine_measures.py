@@ -71,7 +71,7 @@ def per_token(model: Any) -> int:
 
 
 def peak_mb(row: str, model: str, place: Path) -> float:
-    """How much a row adds to the memory of a process that has the packed model loaded and has hardly used it, at most.
+    """How much a row adds to the memory of a fresh process that has the packed model loaded, at most.
 
     In MB, the median over processes: where buffers come to lie moves it by some.
     """
@@ -81,12 +81,9 @@ def peak_mb(row: str, model: str, place: Path) -> float:
 
 
 def memory_of(row: Row, model: Any) -> float:
-    """The same, in this process, in which a little of everything has been done: code is loaded when it is first run."""
+    """The same, in this process."""
     winnow.complete(model, "a", num=8, max_tokens=4)
     winnow.logprob(model, ["a b"], [" a b"])
-    winnow.search(model, "a", "beam", width=2, depth=2)
-    winnow.search(model, "a", "smc", particles=2, depth=2)
-    look(model, model.codec.encode("a b"), 2, 2)
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
     row.work(model, 0)  # the texts whose nodes were counted

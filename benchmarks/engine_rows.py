@@ -54,7 +54,6 @@ class Counting:
 
     def __init__(self, model: Any) -> None:
         self.model, self.needed = model, 0
-        self._known: set[tuple[int, int]] = set()
         self._paths: dict[tuple[int, int], int] = {}
 
     def __getattr__(self, name: str) -> Any:
